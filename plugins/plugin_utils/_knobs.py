@@ -1,0 +1,137 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The collection-wide variables (C(cluster_*)): their defaults and what may be wrong with them.
+
+Pure functions over plain values. The lookup C(fromzero.deepspeed.cluster) hands them a host's variables; the role
+C(preflight) uses L(knob_problems) to report every bad value at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ACCELERATORS = ("auto", "cuda", "rocm", "cpu")
+Values = Mapping[str, Any]
+
+
+class KnobError(ValueError):
+    """A collection-wide variable has no usable value; the text is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One variable: how its default is made from the others, and what a value must satisfy."""
+
+    default: Callable[[Values], Any]
+    problem: Callable[[Any], str | None]
+
+
+def _flag(value: Any) -> bool:
+    return value if isinstance(value, bool) else str(value).lower() in ("true", "yes", "on", "1")
+
+
+def _facts(values: Values) -> Mapping[str, Any]:
+    facts: Mapping[str, Any] = values.get("ansible_facts") or {}
+    return facts
+
+
+def connection_user(values: Values) -> str:
+    """The account Ansible logs in as: ansible_user, else the one that called sudo, else the one that gathered facts."""
+    facts = _facts(values)
+    user = values.get("ansible_user") or (facts.get("env") or {}).get("SUDO_USER") or facts.get("user_id")
+    if not user:
+        raise KnobError("cluster_user has no default before facts are gathered; gather facts or set cluster_user.")
+    return str(user)
+
+
+def _default_prefix(values: Values) -> str:
+    if _flag(resolve("cluster_become", values)):
+        return "/opt/fromzero"
+    home = _facts(values).get("user_dir")
+    if not home:
+        raise KnobError("cluster_prefix has no default before facts are gathered; gather facts or set cluster_prefix.")
+    return f"{home}/fromzero"
+
+
+def _default_head(values: Values) -> str:
+    groups = values.get("groups") or {}
+    members = list(groups.get("head") or groups.get("nodes") or ())
+    if not members:
+        raise KnobError("The inventory has no host in group 'nodes'; list every machine that trains there.")
+    return str(members[0])
+
+
+def _default_artifacts(values: Values) -> str:
+    return f"{values.get('inventory_dir') or values.get('playbook_dir') or '.'}/artifacts"
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) and value.strip() else "must be a text that is not empty"
+
+
+def _boolean(value: Any) -> str | None:
+    known = isinstance(value, bool) or str(value).lower() in ("true", "false", "yes", "no", "on", "off", "1", "0")
+    return None if known else "must be true or false"
+
+
+def _absolute(value: Any) -> str | None:
+    if _text(value):
+        return _text(value)
+    if not str(value).startswith("/") or any(char.isspace() for char in str(value)):
+        return "must be an absolute path without spaces, the same on every node"
+    return None
+
+
+def _accelerator(value: Any) -> str | None:
+    return None if value in ACCELERATORS else f"must be one of {', '.join(ACCELERATORS)}"
+
+
+def _network(value: Any) -> str | None:
+    if value in (None, ""):
+        return None
+    try:
+        ipaddress.ip_network(str(value))
+    except ValueError as error:
+        return f"must be a network in CIDR form such as 10.0.0.0/24 ({error})"
+    return None
+
+
+KNOBS: Mapping[str, Knob] = {
+    "cluster_user": Knob(connection_user, _text),
+    "cluster_become": Knob(lambda values: True, _boolean),
+    "cluster_prefix": Knob(_default_prefix, _absolute),
+    "cluster_environment": Knob(lambda values: f"{resolve('cluster_prefix', values)}/envs/train", _absolute),
+    "cluster_accelerator": Knob(lambda values: "auto", _accelerator),
+    "cluster_network": Knob(lambda values: "", _network),
+    "cluster_head": Knob(_default_head, _text),
+    "cluster_artifacts": Knob(_default_artifacts, _text),
+}
+
+
+def resolve(name: str, values: Values) -> Any:
+    """The value of one knob for one host.
+
+    :param name: a key of KNOBS.
+    :param values: the host's variables as plain values: the knobs that are set, and C(ansible_facts), C(ansible_user),
+        C(groups), C(inventory_dir), C(playbook_dir) for the defaults.
+    :raises KnobError: the name is unknown, or the default needs something that is not there.
+    """
+    knob = KNOBS.get(name)
+    if knob is None:
+        raise KnobError(f"'{name}' is not a collection-wide variable; known are {', '.join(sorted(KNOBS))}.")
+    value = values.get(name)
+    return knob.default(values) if value is None else value
+
+
+def knob_problems(values: Values) -> Sequence[str]:
+    """One sentence for each knob whose given value cannot be used; defaults are not judged."""
+    found = []
+    for name, knob in KNOBS.items():
+        value = values.get(name)
+        problem = None if value is None else knob.problem(value)
+        if problem:
+            found.append(f"{name} is {value!r}: it {problem}.")
+    return found
