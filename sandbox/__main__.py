@@ -1,0 +1,42 @@
+"""`python -m sandbox up NAME`, `down NAME`: what the Makefile, Molecule and the benchmarks call."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from sandbox import engine, image, nodes, offers
+from sandbox.shell import SandboxError, say
+
+OFFERS: dict[str, Callable[[nodes.Cluster], nodes.Cluster]] = {"conda": offers.conda, "wheels": offers.wheels}
+
+
+def main() -> int:
+    """Parse the command line and do what it says; the exit code is 1 where the sandbox cannot go on."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    up = verbs.add_parser("up", help="start a cluster and write its inventory")
+    up.add_argument("name")
+    up.add_argument("--nodes", type=int, default=2, metavar="N")
+    up.add_argument("--with", dest="offers", nargs="*", default=[], choices=sorted(OFFERS), help="what is at hand")
+    down = verbs.add_parser("down", help="remove a cluster")
+    down.add_argument("name")
+    arguments = parser.parse_args()
+    try:
+        if arguments.verb == "up":
+            engine.ensure()
+            cluster = nodes.Cluster(arguments.name, arguments.nodes, image.ensure())
+            for offer in arguments.offers:
+                cluster = OFFERS[offer](cluster)
+            say(f"Inventory: {nodes.up(cluster)}")
+        elif engine.answers():
+            nodes.down(arguments.name)
+    except SandboxError as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""The image that nodes start from, built once per content of its recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from sandbox import engine, world
+from sandbox.shell import run, say, works
+
+RECIPE = Path(__file__).parent / "image"
+BASE = "debian:12"
+REPOSITORY = "fromzero/node"
+
+
+def ensure() -> str:
+    """The name of the node image; built from a registry's base where one answers, else from the machine's apt sources."""
+    image = f"{REPOSITORY}:{_recipe_digest()}"
+    if works(["docker", "image", "inspect", image]):
+        return image
+    base = BASE if works(["docker", "pull", "--quiet", BASE], timeout=300) else _bootstrap()
+    say(f"Building the node image from {base}")
+    arguments = [f"--build-arg={name}={value}" for name, value in {"BASE": base, **world.proxies()}.items()]
+    run(["docker", "build", "--quiet", *arguments, "--tag", image, str(RECIPE)])
+    return image
+
+
+def _recipe_digest() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(RECIPE.iterdir()):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _bootstrap() -> str:
+    """Import a minimal system of this machine's own release as an image; no registry is needed."""
+    suite = world.suite()
+    image = f"fromzero/base:{suite.codename}"
+    if works(["docker", "image", "inspect", image]):
+        return image
+    if shutil.which("mmdebstrap") is None:
+        engine.install(["mmdebstrap"])
+    say(f"No image registry answers: making a minimal {suite.codename} from this machine's apt sources")
+    with tempfile.TemporaryDirectory() as folder:
+        archive = str(Path(folder) / "base.tar")
+        run(
+            ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", suite.codename, archive, "-"],
+            input=suite.sources,
+        )
+        run(["docker", "import", archive, image])
+    return image

@@ -1,0 +1,182 @@
+"""Clusters of containers: started, written down as an ordinary inventory, removed without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox import world
+from sandbox.shell import BUILD, SandboxError, run, say, works
+
+LABEL = "fromzero.cluster"
+USER = "trainer"
+BOOT_SECONDS = 120
+# Several containers start faster together, but docker serialises most of it: more threads only queue.
+WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A named set of nodes on a network of their own.
+
+    :param find_links: folders of wheels that pip on the nodes finds beside this machine's own.
+    :param mounts: more folders of this machine that the nodes see, read-only, at the same path.
+    :param variables: what the inventory says of all nodes, beside how to reach them.
+    """
+
+    name: str
+    size: int
+    image: str
+    find_links: Sequence[Path] = ()
+    mounts: Sequence[Path] = ()
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where this cluster keeps its keys, known hosts, and inventory."""
+        return BUILD / "clusters" / self.name
+
+    @property
+    def nodes(self) -> list[str]:
+        """The aliases, in the order of the inventory."""
+        return [f"node{number}" for number in range(1, self.size + 1)]
+
+    def container(self, node: str) -> str:
+        """The name that Docker knows a node by."""
+        return f"fromzero-{self.name}-{node}"
+
+
+def up(cluster: Cluster) -> Path:
+    """Start what does not run yet, wait until every node accepts ssh, and return the inventory's path."""
+    cluster.folder.mkdir(parents=True, exist_ok=True)
+    key = _key(cluster.folder)
+    _remove_others(cluster)
+    if not works(["docker", "network", "inspect", _network(cluster.name)]):
+        run(["docker", "network", "create", "--label", f"{LABEL}={cluster.name}", _network(cluster.name)])
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(lambda node: _start(cluster, node), cluster.nodes))
+        records = list(pool.map(lambda node: _admit(cluster, node, key), cluster.nodes))
+    known_hosts = cluster.folder / "known_hosts"
+    known_hosts.write_text("".join(f"{address} {host_key}\n" for address, host_key in records), encoding="utf-8")
+    return _inventory(cluster, [address for address, _ in records])
+
+
+def down(name: str) -> None:
+    """Remove every container, volume and network of a cluster, and its folder."""
+    containers = _containers(name)
+    if containers:
+        run(["docker", "rm", "--force", "--volumes", *containers])
+    if works(["docker", "network", "inspect", _network(name)]):
+        run(["docker", "network", "rm", _network(name)])
+    shutil.rmtree(BUILD / "clusters" / name, ignore_errors=True)
+
+
+def _network(name: str) -> str:
+    return f"fromzero-{name}"
+
+
+def _containers(name: str) -> list[str]:
+    listing = run(["docker", "ps", "--all", "--filter", f"label={LABEL}={name}", "--format", "{{.Names}}"])
+    return listing.split()
+
+
+def _remove_others(cluster: Cluster) -> None:
+    """A node of another image, or one too many, is no node of this cluster."""
+    wanted = {cluster.container(node) for node in cluster.nodes}
+    stale = []
+    for container in _containers(cluster.name):
+        image = run(["docker", "inspect", "--format", "{{.Config.Image}}", container]).strip()
+        if container not in wanted or image != cluster.image:
+            stale.append(container)
+    if stale:
+        say(f"Removing nodes that this cluster no longer has: {', '.join(sorted(stale))}")
+        run(["docker", "rm", "--force", "--volumes", *stale])
+
+
+def _start(cluster: Cluster, node: str) -> None:
+    container = cluster.container(node)
+    if works(["docker", "inspect", container]):
+        run(["docker", "start", container])
+        return
+    configuration = world.pip_configuration()
+    pip_conf = cluster.folder / f"pip-{node}.conf"
+    pip_conf.write_text(world.pip_conf(configuration, cluster.find_links), encoding="utf-8")
+    mounts = {path: path for path in (*world.local_paths(configuration), *cluster.find_links, *cluster.mounts)}
+    mounts[pip_conf] = Path("/etc/pip.conf")
+    bundle = world.ca_bundle()
+    if bundle:
+        mounts[bundle] = Path(world.CA_BUNDLE)
+    run(
+        [
+            *("docker", "run", "--detach", "--name", container, "--hostname", node),
+            *("--label", f"{LABEL}={cluster.name}", "--network", _network(cluster.name)),
+            # What systemd needs in a container that is not privileged.
+            *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cgroupns", "private"),
+            *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
+            *("--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--shm-size", "1g"),
+            *(word for source, target in mounts.items() for word in ("--volume", f"{source}:{target}:ro")),
+            *(word for name, value in world.proxies().items() for word in ("--env", f"{name}={value}")),
+            cluster.image,
+        ]
+    )
+
+
+def _admit(cluster: Cluster, node: str, key: Path) -> tuple[str, str]:
+    """Wait for a node, let our key in, and return its address and host key, read over Docker's own channel."""
+    container = cluster.container(node)
+    deadline = time.monotonic() + BOOT_SECONDS
+    # systemd empties /tmp and makes the host keys while it boots: nothing may be done before it has ended.
+    while _exec(container, "systemctl", "is-system-running") not in ("running", "degraded"):
+        if time.monotonic() > deadline:
+            raise SandboxError(f"{container} did not boot within {BOOT_SECONDS} s; see 'docker logs {container}'.")
+        time.sleep(0.3)
+    public_key = key.with_suffix(".pub").read_text(encoding="utf-8")
+    script = f"umask 077 && cat > /home/{USER}/.ssh/authorized_keys && chown {USER}: /home/{USER}/.ssh/authorized_keys"
+    if not _exec(container, "cat", f"/home/{USER}/.ssh/authorized_keys"):
+        run(["docker", "exec", "--interactive", container, "sh", "-c", script], input=public_key)
+    settings = json.loads(run(["docker", "inspect", container]))[0]["NetworkSettings"]["Networks"]
+    host_key = " ".join(_exec(container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+    return settings[_network(cluster.name)]["IPAddress"], host_key
+
+
+def _exec(container: str, *argv: str) -> str:
+    """What a command in a node prints, whatever its exit code; empty where it cannot run yet."""
+    try:
+        return run(["docker", "exec", container, "sh", "-c", '"$@" 2>/dev/null || true', "sh", *argv]).strip()
+    except SandboxError:
+        return ""
+
+
+def _key(folder: Path) -> Path:
+    """The key pair by which Ansible reaches the nodes; it lives and dies with the cluster."""
+    key = folder / "id_ed25519"
+    if not key.exists():
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sandbox", "-f", str(key)])
+    return key
+
+
+def _inventory(cluster: Cluster, addresses: Sequence[str]) -> Path:
+    """Write the inventory as a user would: group nodes, an address each, and how to log in."""
+    hosts = {node: {"ansible_host": address} for node, address in zip(cluster.nodes, addresses, strict=True)}
+    variables = {
+        "ansible_user": USER,
+        "ansible_ssh_private_key_file": str(cluster.folder / "id_ed25519"),
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={cluster.folder / 'known_hosts'} -o StrictHostKeyChecking=yes",
+        **cluster.variables,
+    }
+    inventory = cluster.folder / "hosts.yml"
+    text = "---\n" + yaml.safe_dump({"nodes": {"hosts": hosts, "vars": variables}}, sort_keys=False)
+    # Written aside and renamed: a run that starts meanwhile never reads half an inventory.
+    draft = inventory.with_suffix(".tmp")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, inventory)
+    return inventory
