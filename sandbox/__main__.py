@@ -1,15 +1,20 @@
-"""`python -m sandbox up NAME`, `down NAME`: what the Makefile, Molecule and the benchmarks call."""
+"""`python -m sandbox up NAME`, `down NAME`, `prepare`: what the Makefile, Molecule and the benchmarks call."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from sandbox import engine, image, nodes, offers
 from sandbox.shell import SandboxError, say
 
-OFFERS: dict[str, Callable[[nodes.Cluster], nodes.Cluster]] = {"conda": offers.conda, "wheels": offers.wheels}
+OFFERS: dict[str, Callable[[nodes.Cluster], nodes.Cluster]] = {
+    "conda": offers.conda,
+    "upstream": offers.upstream,
+    "wheels": offers.wheels,
+}
 
 
 def main() -> int:
@@ -20,16 +25,21 @@ def main() -> int:
     up.add_argument("name")
     up.add_argument("--nodes", type=int, default=2, metavar="N")
     up.add_argument("--with", dest="offers", nargs="*", default=[], choices=sorted(OFFERS), help="what is at hand")
+    up.add_argument("--inventory", type=Path, help="where to write the inventory")
+    verbs.add_parser("prepare", help="make what all clusters share: the engine, the image, the stand-in, the wheels")
     down = verbs.add_parser("down", help="remove a cluster")
     down.add_argument("name")
     arguments = parser.parse_args()
     try:
         if arguments.verb == "up":
             engine.ensure()
-            cluster = nodes.Cluster(arguments.name, arguments.nodes, image.ensure())
+            cluster = nodes.Cluster(arguments.name, arguments.nodes, image.ensure(), inventory=arguments.inventory)
             for offer in arguments.offers:
                 cluster = OFFERS[offer](cluster)
             say(f"Inventory: {nodes.up(cluster)}")
+        elif arguments.verb == "prepare":
+            engine.ensure()
+            offers.wheels(offers.conda(nodes.Cluster("none", 0, image.ensure())))
         elif engine.answers():
             nodes.down(arguments.name)
     except SandboxError as error:

@@ -16,7 +16,7 @@ REPOSITORY = "fromzero/node"
 
 
 def ensure() -> str:
-    """The name of the node image; built from a registry's base where one answers, else from the machine's apt sources."""
+    """The name of the node image: from a registry's base where one answers, else from this machine's apt sources."""
     image = f"{REPOSITORY}:{_recipe_digest()}"
     if works(["docker", "image", "inspect", image]):
         return image
@@ -45,9 +45,7 @@ def _bootstrap() -> str:
     say(f"No image registry answers: making a minimal {suite.codename} from this machine's apt sources")
     with tempfile.TemporaryDirectory() as folder:
         archive = str(Path(folder) / "base.tar")
-        run(
-            ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", suite.codename, archive, "-"],
-            input=suite.sources,
-        )
+        contents = ["--variant=minbase", "--include=ca-certificates", suite.codename]
+        run(["mmdebstrap", *contents, archive, "-"], input=suite.sources)
         run(["docker", "import", archive, image])
     return image

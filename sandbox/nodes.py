@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ class Cluster:
     :param find_links: folders of wheels that pip on the nodes finds beside this machine's own.
     :param mounts: more folders of this machine that the nodes see, read-only, at the same path.
     :param variables: what the inventory says of all nodes, beside how to reach them.
+    :param inventory: where to write it; by default C(hosts.yml) in the cluster's folder.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Cluster:
     find_links: Sequence[Path] = ()
     mounts: Sequence[Path] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
+    inventory: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -167,16 +168,17 @@ def _key(folder: Path) -> Path:
 def _inventory(cluster: Cluster, addresses: Sequence[str]) -> Path:
     """Write the inventory as a user would: group nodes, an address each, and how to log in."""
     hosts = {node: {"ansible_host": address} for node, address in zip(cluster.nodes, addresses, strict=True)}
+    known_hosts = cluster.folder / "known_hosts"
     variables = {
         "ansible_user": USER,
         "ansible_ssh_private_key_file": str(cluster.folder / "id_ed25519"),
-        "ansible_ssh_common_args": f"-o UserKnownHostsFile={cluster.folder / 'known_hosts'} -o StrictHostKeyChecking=yes",
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=yes",
         **cluster.variables,
     }
-    inventory = cluster.folder / "hosts.yml"
+    inventory = cluster.inventory or cluster.folder / "hosts.yml"
     text = "---\n" + yaml.safe_dump({"nodes": {"hosts": hosts, "vars": variables}}, sort_keys=False)
     # Written aside and renamed: a run that starts meanwhile never reads half an inventory.
     draft = inventory.with_suffix(".tmp")
     draft.write_text(text, encoding="utf-8")
-    os.replace(draft, inventory)
+    draft.replace(inventory)
     return inventory

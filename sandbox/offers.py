@@ -1,17 +1,25 @@
-"""What a site may offer its nodes beside packages: a conda installer with its channel, and wheels built beforehand."""
+"""What a site offers its nodes beside packages: a conda installer with its channel, wheels, a torch index."""
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from dataclasses import replace
 
+from sandbox import conda as standin
+from sandbox import wheelhouse
 from sandbox.nodes import Cluster
-from sandbox.shell import BUILD
+from sandbox.shell import BUILD, say
+
+# Asked only whether they answer; what the roles download is theirs to say.
+CONDA_FORGE = "https://conda.anaconda.org/conda-forge/noarch/repodata_shards.msgpack.zst"
+MINIFORGE = "https://github.com/conda-forge/miniforge/releases"
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu/torch/"
+ANSWER_SECONDS = 10
 
 
 def conda(cluster: Cluster) -> Cluster:
     """The nodes find the stand-in installer and its channel on disk; the inventory names them."""
-    from sandbox import conda as standin
-
     made = standin.build(BUILD / "conda")
     variables = {
         "conda_installer_url": made.installer.as_uri(),
@@ -22,7 +30,30 @@ def conda(cluster: Cluster) -> Cluster:
 
 
 def wheels(cluster: Cluster) -> Cluster:
-    """pip on the nodes finds DeepSpeed with its shared-memory op already compiled."""
-    from sandbox import wheelhouse
+    """The nodes find DeepSpeed with its shared-memory op compiled, and torch through pip's own configuration."""
+    folder = wheelhouse.build(BUILD / "wheelhouse", cluster.image)
+    variables = {"torch_index_url": "", **cluster.variables}
+    return replace(cluster, find_links=[*cluster.find_links, folder], variables=variables)
 
-    return replace(cluster, find_links=[*cluster.find_links, wheelhouse.build(BUILD / "wheelhouse", cluster.image)])
+
+def upstream(cluster: Cluster) -> Cluster:
+    """Miniforge and PyTorch's CPU index where the network gives them; else stand-ins, and the output says so."""
+    if _answers(MINIFORGE) and _answers(CONDA_FORGE):
+        say("conda: Miniforge, from conda-forge")
+    else:
+        say("conda: no host of Miniforge answers; A STAND-IN installer, built here, takes its place")
+        cluster = conda(cluster)
+    offered = wheels(cluster)
+    if _answers(TORCH_INDEX):
+        say("torch: from PyTorch's CPU index")
+        return replace(offered, variables=cluster.variables)
+    say("torch: PyTorch's index does not answer; it comes from this machine's own pip configuration")
+    return offered
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=ANSWER_SECONDS):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False

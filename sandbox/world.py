@@ -99,7 +99,5 @@ def proxies() -> dict[str, str]:
 
 
 def _os_release() -> dict[str, str]:
-    pairs = (
-        line.split("=", 1) for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines() if "=" in line
-    )
-    return {name: value.strip('"') for name, value in pairs}
+    lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    return {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}

@@ -1,0 +1,52 @@
+# The whole interface: `make sandbox` shows what this is for, `make test` proves it.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export MOLECULE_GLOB := molecule/*/molecule.yml
+export ANSIBLE_FORCE_COLOR ?= $(if $(CI),false,)
+
+NODES ?= 2
+SCENARIO ?=
+SANDBOX_INVENTORY := inventories/sandbox/hosts.yml
+
+.PHONY: help
+help:  ## What can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+.PHONY: sandbox
+sandbox: venv  ## A DeepSpeed cluster of NODES containers (2), up to a passing training step
+	python -m sandbox up sandbox --nodes $(NODES) --with upstream --inventory $(SANDBOX_INVENTORY)
+	ansible-playbook site.yml -i $(SANDBOX_INVENTORY)
+
+.PHONY: sandbox-down
+sandbox-down: venv  ## Remove it again, without a trace
+	python -m sandbox down sandbox
+	rm -rf $(SANDBOX_INVENTORY) inventories/sandbox/artifacts
+
+.PHONY: test
+test: test-lint test-unit test-sanity test-molecule  ## All tests
+
+.PHONY: test-lint
+test-lint: venv  ## ansible-lint, yamllint, ruff, mypy, changelog
+	ansible-lint --offline --strict
+	yamllint --strict .
+	ruff check
+	ruff format --check
+	mypy plugins sandbox bench
+	antsibull-changelog lint
+
+.PHONY: test-unit
+test-unit: venv  ## Tables of cases for all logic
+	pytest tests/unit
+
+.PHONY: test-sanity
+test-sanity: venv  ## ansible-test sanity on a copy, the built collection, its documentation
+	.ci/sanity
+
+.PHONY: test-molecule
+test-molecule: venv  ## All scenarios, or one: SCENARIO=ssh_mesh
+	.ci/scenarios $(SCENARIO)
+
+.PHONY: venv
+venv:
+	@.ci/venv
