@@ -23,8 +23,8 @@ def ensure() -> None:
         return
     if os.geteuid() != 0:
         raise SandboxError(
-            "No Docker engine answers this account. Install one (on Debian and Ubuntu: sudo apt-get install docker.io), add "
-            "the account to the group docker (sudo usermod -aG docker $USER), log in again, and repeat."
+            "No Docker engine answers this account. Install one (Debian, Ubuntu: sudo apt-get install docker.io), "
+            "let the account use it (sudo usermod -aG docker $USER), log in again, and repeat."
         )
     if shutil.which("dockerd") is None:
         install([PACKAGE])

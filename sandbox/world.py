@@ -1,7 +1,7 @@
 """What the world gives this machine, handed to the nodes: package sources, certificates, proxies.
 
-A node in a data centre has an apt mirror, a pip index and a CA bundle of its site. The nodes of the sandbox have those of
-the machine that carries them, read from its own configuration.
+A node in a data centre has an apt mirror, a pip index and a CA bundle of its site. The nodes of the sandbox have those
+of the machine that carries them, read from its own configuration.
 """
 
 from __future__ import annotations
