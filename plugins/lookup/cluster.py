@@ -18,6 +18,8 @@ description:
   - C(cluster_accelerator), one of V(auto), V(cuda), V(rocm), V(cpu), defaults to V(auto).
   - C(cluster_network), the CIDR of the network that NCCL and ssh use between nodes, is empty by default, which means
     the network that the nodes share.
+  - C(cluster_interface), a variable of one host, names the interface to use on it whatever C(cluster_network) says; it
+    is empty by default.
   - C(cluster_head), the host where C(deepspeed) is typed, defaults to the host in group C(head), else to the first
     host in group C(nodes).
   - C(cluster_artifacts), the folder on the control node for what a run writes down, defaults to C(artifacts) beside

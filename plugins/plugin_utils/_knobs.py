@@ -9,6 +9,7 @@ C(preflight) uses L(knob_problems) to report every bad value at once.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,13 @@ def _network(value: Any) -> str | None:
     return None
 
 
+def _interface(value: Any) -> str | None:
+    # The kernel's own bound for a name is 15 characters, without a slash or a space.
+    if isinstance(value, str) and re.fullmatch(r"[^\s/:,^=]{0,15}", value):
+        return None
+    return "must be the name of one network interface, such as eth1"
+
+
 KNOBS: Mapping[str, Knob] = {
     "cluster_user": Knob(connection_user, _text),
     "cluster_become": Knob(lambda values: True, _boolean),
@@ -106,6 +114,7 @@ KNOBS: Mapping[str, Knob] = {
     "cluster_environment": Knob(lambda values: f"{resolve('cluster_prefix', values)}/envs/train", _absolute),
     "cluster_accelerator": Knob(lambda values: "auto", _accelerator),
     "cluster_network": Knob(lambda values: "", _network),
+    "cluster_interface": Knob(lambda values: "", _interface),
     "cluster_head": Knob(_default_head, _text),
     "cluster_artifacts": Knob(_default_artifacts, _text),
 }
