@@ -1,0 +1,52 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run one program with a bound on its time, and leave none of its children behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a program ended. rc is negative for a signal, and None where its time was up."""
+
+    rc: int | None
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def last_words(self) -> str:
+        """The last line that the program wrote to standard error, else to standard output."""
+        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return lines[-1].strip() if lines else ""
+
+
+# argv, standard input, the whole environment, seconds
+Runner = Callable[[Sequence[str], str, Mapping[str, str], float], Finished]
+
+
+def run(argv: Sequence[str], stdin: str, environment: Mapping[str, str], timeout: float) -> Finished:
+    """:raises OSError: the program cannot be started."""
+    with subprocess.Popen(
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",  # the folder that Ansible happens to be in may be unreadable for a user that was become
+        env=dict(environment),
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = process.communicate()
+            return Finished(None, stdout, stderr)
+        return Finished(process.returncode, stdout, stderr)
