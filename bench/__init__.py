@@ -1,0 +1,1 @@
+"""What the collection costs on this machine; each script prints one table, as ratios within one run."""
