@@ -3,18 +3,20 @@
 """The collection-wide variables (C(cluster_*)): their defaults and what may be wrong with them.
 
 Pure functions over plain values. The lookup C(fromzero.deepspeed.cluster) hands them a host's variables; the role
-C(preflight) uses L(knob_problems) to report every bad value at once.
+C(preflight) judges given values by C(Knob.problem) to report every bad one at once.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 ACCELERATORS = ("auto", "cuda", "rocm", "cpu")
+# The fact in which the role preflight says what 'auto' has come to.
+ACCELERATOR_FACT = "preflight_accelerator"
 Values = Mapping[str, Any]
 
 
@@ -24,10 +26,14 @@ class KnobError(ValueError):
 
 @dataclass(frozen=True)
 class Knob:
-    """One variable: how its default is made from the others, and what a value must satisfy."""
+    """One variable: how its default is made from the others, what a value must satisfy, and whether all nodes share it.
+
+    problem: what is wrong with a value, as the end of a sentence that begins with "it"; null where nothing is.
+    """
 
     default: Callable[[Values], Any]
     problem: Callable[[Any], str | None]
+    shared: bool = True
 
 
 def _flag(value: Any) -> bool:
@@ -73,17 +79,22 @@ def _text(value: Any) -> str | None:
     return None if isinstance(value, str) and value.strip() else "must be a text that is not empty"
 
 
+def _account(value: Any) -> str | None:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*", value):
+        return None
+    return "must be the name of an account"
+
+
 def _boolean(value: Any) -> str | None:
     known = isinstance(value, bool) or str(value).lower() in ("true", "false", "yes", "no", "on", "off", "1", "0")
     return None if known else "must be true or false"
 
 
 def _absolute(value: Any) -> str | None:
-    if _text(value):
-        return _text(value)
-    if not str(value).startswith("/") or any(char.isspace() for char in str(value)):
-        return "must be an absolute path without spaces, the same on every node"
-    return None
+    # What conda, shebang lines, PATH and the launcher's unquoted command line can all carry.
+    if isinstance(value, str) and re.fullmatch(r"/[A-Za-z0-9._+/-]+", value) and ".." not in value.split("/"):
+        return None
+    return "must be an absolute path of letters, digits and ._+-/ below /, the same on every node"
 
 
 def _accelerator(value: Any) -> str | None:
@@ -93,10 +104,13 @@ def _accelerator(value: Any) -> str | None:
 def _network(value: Any) -> str | None:
     if value in (None, ""):
         return None
+    wanted = "must be a network in CIDR form such as 10.0.0.0/24"
+    if not isinstance(value, str) or "/" not in value:
+        return f"{wanted}, with the length of the network after a slash"
     try:
-        ipaddress.ip_network(str(value))
+        ipaddress.ip_network(value)
     except ValueError as error:
-        return f"must be a network in CIDR form such as 10.0.0.0/24 ({error})"
+        return f"{wanted} ({error})"
     return None
 
 
@@ -108,13 +122,13 @@ def _interface(value: Any) -> str | None:
 
 
 KNOBS: Mapping[str, Knob] = {
-    "cluster_user": Knob(connection_user, _text),
+    "cluster_user": Knob(connection_user, _account),
     "cluster_become": Knob(lambda values: True, _boolean),
     "cluster_prefix": Knob(_default_prefix, _absolute),
     "cluster_environment": Knob(lambda values: f"{resolve('cluster_prefix', values)}/envs/train", _absolute),
     "cluster_accelerator": Knob(lambda values: "auto", _accelerator),
     "cluster_network": Knob(lambda values: "", _network),
-    "cluster_interface": Knob(lambda values: "", _interface),
+    "cluster_interface": Knob(lambda values: "", _interface, shared=False),
     "cluster_head": Knob(_default_head, _text),
     "cluster_artifacts": Knob(_default_artifacts, _text),
 }
@@ -132,15 +146,8 @@ def resolve(name: str, values: Values) -> Any:
     if knob is None:
         raise KnobError(f"'{name}' is not a collection-wide variable; known are {', '.join(sorted(KNOBS))}.")
     value = values.get(name)
-    return knob.default(values) if value is None else value
-
-
-def knob_problems(values: Values) -> Sequence[str]:
-    """One sentence for each knob whose given value cannot be used; defaults are not judged."""
-    found = []
-    for name, knob in KNOBS.items():
-        value = values.get(name)
-        problem = None if value is None else knob.problem(value)
-        if problem:
-            found.append(f"{name} is {value!r}: it {problem}.")
-    return found
+    if value is None:
+        value = knob.default(values)
+    if name == "cluster_accelerator" and value == "auto":
+        return _facts(values).get(ACCELERATOR_FACT) or value
+    return value

@@ -1,0 +1,58 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: set_aside
+type: notification
+author: The fromzero team (@fromzero)
+version_added: 0.1.0
+short_description: Names at the end of a run each node that failed or was lost, with its reason
+description:
+  - Ansible drops a node that fails or cannot be reached, and goes on with the others.
+  - At the end of the run this callback says which nodes that were, at which task, and why.
+  - The playbooks of this collection load it by themselves; other playbooks name it in C(callbacks_enabled).
+"""
+
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import Loss, farewell, reason
+
+
+class CallbackModule(CallbackBase):
+    """Keeps the first unhandled failure of each host, and prints them once all is over."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "fromzero.deepspeed.set_aside"
+    CALLBACK_NEEDS_ENABLED = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._losses: dict[str, Loss] = {}
+
+    def _keep(self, result: Any, kind: str) -> None:
+        task = result.task
+        self._losses.setdefault(
+            str(result.host.get_name()),
+            Loss(
+                kind=kind, task=str(task.name or task.action), reason=reason(result.result), for_all=bool(task.run_once)
+            ),
+        )
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            self._keep(result, "failed")
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        if not result.task.ignore_unreachable:
+            self._keep(result, "lost")
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        # A failure that a rescue handled is in none of these counts.
+        gone = {*stats.failures, *stats.dark}
+        for line in farewell({host: loss for host, loss in self._losses.items() if host in gone}):
+            self._display.display(line, color="red")

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a node says about itself that decides whether it can take part: clock, disk, account, identity."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+from typing import TypedDict
+
+
+class Disk(TypedDict):
+    """The file system that a folder is on, or will be; path is the nearest folder that exists."""
+
+    path: str
+    free_bytes: int
+    writable: bool
+
+
+class Account(TypedDict):
+    """An account by its name; home is null where there is no such account."""
+
+    name: str
+    exists: bool
+    home: str | None
+
+
+def nearest_existing(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    while not path.is_dir() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def disk(path: Path) -> Disk:
+    """Room for a folder that need not exist yet; free_bytes is what an ordinary account may still write."""
+    place = nearest_existing(path)
+    figures = os.statvfs(place)
+    return Disk(
+        path=str(place),
+        free_bytes=figures.f_bavail * figures.f_frsize,
+        writable=os.access(place, os.W_OK | os.X_OK),
+    )
+
+
+def account(name: str) -> Account:
+    """The account of that name, asked of the system's name service."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return Account(name=name, exists=False, home=None)
+    return Account(name=name, exists=True, home=entry.pw_dir)
+
+
+def identity(root: Path) -> str | None:
+    """A text that two names share only when they lead to one running machine or container; null where unknown.
+
+    The boot id tells machines apart even where images share a machine-id, the process namespace tells containers apart.
+    """
+    try:
+        boot = (root / "proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{(root / 'proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None

@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_info
+author: The fromzero team (@fromzero)
+version_added: 0.1.0
+short_description: What decides whether a node can take part in a cluster
+description:
+  - Room for what will be installed, how far the clock is off, whether the account that trains exists, and which
+    machine this is.
+  - Finds facts only; the filter P(fromzero.deepspeed.node_problems#filter) judges them for all nodes together.
+options:
+  path:
+    description: The folder that things will be installed in; it need not exist.
+    type: path
+    required: true
+  environment:
+    description: The training environment, to see whether it is there already.
+    type: path
+    required: true
+  user:
+    description: The account that trains.
+    type: str
+    required: true
+  controller_time:
+    description: The time on the control node at the start of the task, in seconds since 1970.
+    type: float
+    required: true
+attributes:
+  check_mode:
+    description: Reads only, so check mode changes nothing.
+    support: full
+  diff_mode:
+    description: Reads only, so there is no difference to show.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Look at the disk, the clock and the account
+  fromzero.deepspeed.node_info:
+    path: /opt/fromzero
+    environment: /opt/fromzero/envs/train
+    user: trainer
+    controller_time: "{{ now(fmt='%s.%f') }}"
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: What was read, as facts of the node.
+  returned: success
+  type: dict
+  contains:
+    fromzero_node:
+      description: The node.
+      returned: success
+      type: dict
+      contains:
+        clock_offset:
+          description: How far the node's clock is ahead of the controller's, in seconds, with the way there in it.
+          returned: success
+          type: float
+          sample: 0.31
+        disk:
+          description: The nearest folder to O(path) that exists, its free bytes, and whether it can be written to.
+          returned: success
+          type: dict
+          sample: {path: /opt, free_bytes: 81920000000, writable: true}
+        installed:
+          description: Whether O(environment) is there.
+          returned: success
+          type: bool
+        account:
+          description: The account O(user), whether it exists, its home.
+          returned: success
+          type: dict
+          sample: {name: trainer, exists: true, home: /home/trainer}
+        machine:
+          description: A text that two nodes share only when they are one machine or container; null where unknown.
+          returned: success
+          type: str
+          sample: 9b1f3d4e-8d3c-4f0e-9a1b-2f6f2f1d7c55/pid:[4026531836]
+"""
+
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import account, disk, identity
+
+
+def main() -> None:
+    now = time.time()
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "environment": {"type": "path", "required": True},
+            "user": {"type": "str", "required": True},
+            "controller_time": {"type": "float", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    node = {
+        "clock_offset": round(now - module.params["controller_time"], 3),
+        "disk": disk(Path(module.params["path"])),
+        "installed": (Path(module.params["environment"]) / "bin").is_dir(),
+        "account": account(module.params["user"]),
+        "machine": identity(Path("/")),
+    }
+    module.exit_json(changed=False, ansible_facts={"fromzero_node": node})
+
+
+if __name__ == "__main__":
+    main()

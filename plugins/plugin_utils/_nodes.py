@@ -1,0 +1,226 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What nodes can have wrong with them, alone and together: from what they reported to sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named, slot_count
+
+_NO_PYTHON = re.compile(r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What nodes must have.
+
+    systems: versions by distribution as Ansible names it; disk: GB (10^9 bytes) free before the first installation, by
+    accelerator; clock_skew: seconds that clocks may differ.
+    """
+
+    systems: Mapping[str, Sequence[str]]
+    python: str
+    disk: Mapping[str, float]
+    clock_skew: float
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one node reported, and what the inventory says about it.
+
+    facts: Ansible's facts with fromzero_network, fromzero_gpus and fromzero_node, empty where gathering failed; failure:
+    what gathering said then.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    failure: str = ""
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.facts.get("fromzero_node") or {}
+        return found
+
+    @property
+    def gpus(self) -> int:
+        return len((self.facts.get("fromzero_gpus") or {}).get("gpus") or ())
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def accelerator(nodes: Sequence[Node]) -> str:
+    """What the cluster computes on: what the inventory says, and for 'auto' cuda where any node has a GPU, else 'auto'."""
+    wish = next(
+        (str(node.values["cluster_accelerator"]) for node in nodes if node.values.get("cluster_accelerator")), "auto"
+    )
+    return "cuda" if wish == "auto" and any(node.gpus for node in nodes) else wish
+
+
+def accelerator_problems(nodes: Sequence[Node]) -> list[str]:
+    """No GPU where one is needed."""
+    settled = accelerator(nodes)
+    names = named([node.name for node in nodes], [node.name for node in nodes] if len(nodes) > 1 else ())
+    if settled == "auto":
+        where = f"on {names}" if len(nodes) == 1 else "on any node"
+        return [f"No NVIDIA GPU was found {where}; set cluster_accelerator: cpu to train on CPUs."]
+    given = any(slot_count(node.values.get("hostfile_slots")) for node in nodes)
+    if settled == "cuda" and not given and not any(node.gpus for node in nodes):
+        return [
+            f"cluster_accelerator is 'cuda' but no NVIDIA GPU was found on {names}; set cluster_accelerator: cpu to train on CPUs, "
+            "or hostfile_slots where a node has GPUs that cannot be seen."
+        ]
+    return []
+
+
+def warnings(nodes: Sequence[Node]) -> list[str]:
+    """What a user should know though nothing stops: nodes without a GPU among nodes with, tools that fail."""
+    found = []
+    if accelerator(nodes) == "cuda":
+        bare = [node.name for node in nodes if not node.gpus and slot_count(node.values.get("hostfile_slots")) is None]
+        if bare and len(bare) < len(nodes):
+            found.append(f"{named(bare)}: no NVIDIA GPU was found, so the hostfile will give no slot there.")
+    for node in nodes:
+        error = (node.facts.get("fromzero_gpus") or {}).get("error")
+        if error:
+            found.append(f"{node.name}: {error}")
+    return found
+
+
+def _system_problem(node: Node, needs: Needs) -> str | None:
+    name, version = str(node.facts.get("distribution", "")), str(node.facts.get("distribution_version", ""))
+    if any(version == known or version.startswith(f"{known}.") for known in needs.systems.get(name, ())):
+        return None
+    known = "; ".join(f"{system} {', '.join(map(str, versions))}" for system, versions in needs.systems.items())
+    return f"{node.name} runs {name} {version}, which is not supported; supported are {known}. Reinstall it or take it out of group 'nodes'."
+
+
+def _python_problem(node: Node, needs: Needs) -> str | None:
+    if node.failure:
+        return f"{node.name} has no Python that can be used ({node.failure}); install Python {needs.python} or newer, or set ansible_python_interpreter."
+    version = str(node.facts.get("python_version", ""))
+    if _version(version) < _version(needs.python):
+        return f"{node.name} has Python {version}, and {needs.python} is the oldest that works; install a newer one and set ansible_python_interpreter."
+    return None
+
+
+def _network_problem(node: Node) -> str | None:
+    problem = (node.facts.get("fromzero_network") or {}).get("problem")
+    return f"{node.name}: {problem}" if problem else None
+
+
+def _account_problem(node: Node) -> str | None:
+    account = node.report.get("account") or {}
+    if account and not account["exists"]:
+        return f"{node.name} has no account '{account['name']}'; create it, or set cluster_user to an account that all nodes have."
+    login = node.facts.get("user_id")
+    if account and node.values.get("cluster_become") is False and login and account["name"] != login:
+        return (
+            f"{node.name}: cluster_user is '{account['name']}' but Ansible connects as '{login}', and with cluster_become: false it cannot "
+            "act for another account; connect as cluster_user or leave it out."
+        )
+    return None
+
+
+def _disk_problem(node: Node, needs: Needs, settled: str) -> str | None:
+    disk = node.report.get("disk")
+    if not disk:
+        return None
+    if not disk["writable"]:
+        return f"{node.name}: nothing can be written below {disk['path']}; set cluster_prefix to a folder of the account, or allow root by cluster_become: true."
+    needed = float(needs.disk.get(settled, 0))
+    free = disk["free_bytes"] / 1e9
+    if node.report.get("installed") or free >= needed:
+        return None
+    return (
+        f"{node.name} has {free:.1f} GB free at {disk['path']} and needs {needed:g} GB; make room, or set cluster_prefix to a larger "
+        "disk (preflight_disk_needed is the limit)."
+    )
+
+
+def clock_problems(nodes: Sequence[Node], limit: float) -> list[str]:
+    """Nodes whose clock is not that of the others; the reference is the node that most others agree with."""
+    offsets = {node.name: float(node.report["clock_offset"]) for node in nodes if "clock_offset" in node.report}
+    if not offsets:
+        return []
+
+    def company(name: str) -> tuple[int, float]:
+        return sum(abs(offset - offsets[name]) <= limit for offset in offsets.values()), -abs(offsets[name])
+
+    reference = max(offsets, key=company)
+    found = []
+    for name, offset in offsets.items():
+        skew = offset - offsets[reference]
+        if abs(skew) > limit:
+            way = "ahead of" if skew > 0 else "behind"
+            found.append(
+                f"{name}'s clock is {abs(skew):.0f} s {way} {reference}'s, more than the {limit:g} s allowed; set it right, "
+                "best by a time service such as chrony on all nodes."
+            )
+    return found
+
+
+def twin_problems(nodes: Sequence[Node]) -> list[str]:
+    """Nodes that are one machine, and nodes that would be reached by one address."""
+    machines: dict[str, list[str]] = {}
+    links: dict[str, list[str]] = {}
+    for node in nodes:
+        machine = node.report.get("machine")
+        link = (node.facts.get("fromzero_network") or {}).get("link")
+        if machine:
+            machines.setdefault(str(machine), []).append(node.name)
+        if link:
+            links.setdefault(str(link["address"]), []).append(node.name)
+    same = [names for names in machines.values() if len(names) > 1]
+    found = [f"{named(names)} are one machine; keep one of them in group 'nodes'." for names in same]
+    found += [
+        f"{named(names)} have one address between nodes, {address}; set cluster_network to a network in which each has its own."
+        for address, names in links.items()
+        if len(names) > 1 and not any(set(names) <= set(twins) for twins in same)
+    ]
+    return found
+
+
+def shared_problems(nodes: Sequence[Node], resolved: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Defaults that come out differently on nodes although the launcher needs them to be equal.
+
+    :param resolved: for each variable, its value by node.
+    """
+    found = []
+    for name, by_node in resolved.items():
+        holders: dict[str, list[str]] = {}
+        for node in nodes:
+            if node.name in by_node:
+                holders.setdefault(by_node[node.name], []).append(node.name)
+        if len(holders) > 1:
+            each = ", ".join(f"'{value}' on {named(names)}" for value, names in holders.items())
+            found.append(f"{name} comes to {each}, and the launcher needs one for all; set it for group 'nodes'.")
+    return found
+
+
+def node_problems(nodes: Sequence[Node], needs: Needs, resolved: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """All that is wrong with the nodes of a run; nodes that were lost for other reasons than Python are not judged."""
+    found = [_python_problem(node, needs) for node in nodes if _NO_PYTHON.search(node.failure)]
+    here = [node for node in nodes if node.report]
+    settled = accelerator(here)
+    for node in here:
+        found += [
+            _system_problem(node, needs),
+            _python_problem(node, needs),
+            _network_problem(node),
+            _account_problem(node),
+        ]
+        found.append(_disk_problem(node, needs, settled))
+    return [
+        *(problem for problem in found if problem),
+        *twin_problems(here),
+        *clock_problems(here, needs.clock_skew),
+        *shared_problems(here, resolved),
+        *(accelerator_problems(here) if here else ()),
+    ]

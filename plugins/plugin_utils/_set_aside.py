@@ -1,0 +1,70 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The last words about the nodes that a run lost: from Ansible's results to lines for the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# What Ansible says about a node that it cannot use at all, and what the user can do.
+_ADVICE = (
+    (r"Host key verification failed", "add its host key to known_hosts after checking it"),
+    (r"Permission denied", "give the account of this machine access to the node"),
+    (
+        r"Could not resolve|Name or service not known|Connection refused|timed out|No route to host|unreachable",
+        "check that it runs and that ansible_host and ansible_port are right",
+    ),
+    (
+        r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found",
+        "install Python 3.9 or newer on it or set ansible_python_interpreter",
+    ),
+    (r"[Mm]issing sudo password|a password is required|not in the sudoers", "allow sudo, or set cluster_become: false"),
+)
+# The exit statuses of a shell that could not start a command.
+_NOT_RUN = (126, 127)
+_NOISE = re.compile(r"^(Task failed: )?(Action failed: |Module failed: )?")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How a run lost a node: it C(failed) or was C(lost), at which task, why; for_all: the task spoke for all nodes."""
+
+    kind: str
+    task: str
+    reason: str
+    for_all: bool = False
+
+
+def reason(result: Mapping[str, Any]) -> str:
+    """What a failed result says, in one line that ends without a full stop."""
+    failed_items = [item for item in result.get("results") or () if isinstance(item, Mapping) and item.get("failed")]
+    if failed_items:
+        return reason(failed_items[0])
+    said = str(result.get("msg") or result.get("stderr") or "").strip()
+    detail = str(result.get("module_stderr") or result.get("stderr") or "").strip()
+    if said.startswith(("MODULE FAILURE", "non-zero return code", "Module result deserialization failed")) and detail:
+        said = detail.splitlines()[0] if result.get("rc") in _NOT_RUN else f"{said}: {detail.splitlines()[-1]}"
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return _NOISE.sub("", "; ".join(lines), count=1).rstrip(".") or "it gave no reason"
+
+
+def _advice(text: str) -> str:
+    return next((f" What to do: {advice}." for pattern, advice in _ADVICE if re.search(pattern, text)), "")
+
+
+def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
+    """Lines about each node that is missing at the end; none when all are there.
+
+    A failure of a task that speaks for all nodes sets no single node aside: it ended the run, and is told above.
+    """
+    lines = []
+    for host, loss in losses.items():
+        if not loss.for_all:
+            how = "could not be reached" if loss.kind == "lost" else "failed"
+            lines.append(f"  {host}: {how} at '{loss.task}': {loss.reason}.{_advice(loss.reason)}")
+    if lines:
+        lines = ["", "Set aside, and left out of the hostfile:", *lines, "Repair and run again: what is done is kept."]
+    return lines

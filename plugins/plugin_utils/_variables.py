@@ -1,0 +1,75 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Values against the roles' argument specifications, before any role runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+Option = Mapping[str, Any]
+Options = Mapping[str, Option]
+
+_WORDS = {
+    "str": "a text",
+    "path": "a path",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a mapping",
+}
+
+
+def shown(value: Any) -> str:
+    """A value as a reader knows it from the inventory, cut where it is long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = "empty" if value is None else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def role_options(roles: Path) -> dict[str, Option]:
+    """The options of every entry point of every role under a folder, by name."""
+    found: dict[str, Option] = {}
+    for path in sorted(roles.glob("*/meta/argument_specs.yml")):
+        specs = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("argument_specs") or {}
+        for entry in specs.values():
+            found |= entry.get("options") or {}
+    return found
+
+
+def complaint(name: str, value: Any, option: Option) -> str | None:
+    """What is wrong with one value, as the end of a sentence that begins with "it"; null where nothing is.
+
+    Stricter than Ansible where Ansible turns one type into another without a word: a list is not a text, and a number
+    with one digit after the point has lost the zeros that a version may have had.
+    """
+    kind = str(option.get("type") or "str")
+    wanted = _WORDS.get(kind)
+    if wanted is None:
+        return None
+    if value is None:
+        default_is_null = "default" in option and option["default"] is None
+        return None if default_is_null else f"must be {wanted}; remove the variable to use its default"
+    if kind in ("str", "path"):
+        if isinstance(value, (list, dict, bool)):
+            return f"must be {wanted}"
+        if isinstance(value, float) and re.fullmatch(r"\d+\.\d", str(value)):
+            return f"must be {wanted} in quotes, because {value} and {value}0 are the same number"
+    if kind in ("int", "float") and isinstance(value, bool):
+        return f"must be {wanted}"
+    spec = {key: part for key, part in option.items() if key not in ("required", "default", "aliases")}
+    errors = ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages
+    if not errors:
+        return None
+    if any("unable to convert" in text and f"'{name}' is of type" in text for text in errors):
+        return f"must be {wanted}"
+    if option.get("choices") and any(text.startswith(f"value of {name} must be one") for text in errors):
+        return f"must be one of {', '.join(map(str, option['choices']))}"
+    return f"does not fit: {'; '.join(errors)}".rstrip(".")
