@@ -1,0 +1,108 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The roster: what is publicly known of every member of the mesh, this run's findings over those of earlier ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Record = dict[str, Any]
+# Only what may be read by anyone is ever stored.
+FIELDS = ("name", "address", "network", "names", "also", "port", "public_keys", "host_keys")
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The members in the order of the inventory.
+
+    :param records: what is known of each member that was ever seen.
+    :param missing: members of which nothing is known.
+    :param outside: members that this run was not asked to touch.
+    """
+
+    records: list[Record]
+    missing: list[str]
+    outside: list[str]
+
+    @property
+    def waiting(self) -> list[str]:
+        """Members with a new key beside the one in use."""
+        return [record["name"] for record in self.records if len(record["public_keys"]) > 1]
+
+    @property
+    def networks(self) -> list[str]:
+        """The networks of the members' addresses, or the addresses themselves, each once."""
+        found = (record["network"] or record["address"] for record in self.records)
+        return sorted({network for network in found if network})
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for each thing that this run cannot do."""
+        found = []
+        if self.missing:
+            found.append(
+                f"Nothing is known yet of {_names(self.missing)}, so no node can reach them by ssh; "
+                "run again without --limit once they answer."
+            )
+        homeless = [record["name"] for record in self.records if not record["address"]]
+        if homeless:
+            found.append(
+                f"No address between nodes is known of {_names(homeless)}, so they get no alias; "
+                "set ssh_mesh_address for them."
+            )
+        if self.waiting and self.outside:
+            found.append(
+                f"The new keys of {_names(self.waiting)} wait until {_names(self.outside)} can accept them; "
+                "run again without --limit to put them into use."
+            )
+        return found
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def read_roster(text: str) -> dict[str, Record]:
+    """The records of an earlier run by name; a damaged file is as good as none."""
+    try:
+        stored = json.loads(text)
+        records = [_plain(record) for record in stored["nodes"]]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {record["name"]: record for record in records}
+
+
+def write_roster(records: Sequence[Record]) -> str:
+    """The text of the file: one record a line, so that a change shows as one line."""
+    lines = ",\n".join(f"    {json.dumps(record, sort_keys=True)}" for record in records)
+    return f'{{\n  "nodes": [\n{lines}\n  ]\n}}\n' if records else '{\n  "nodes": []\n}\n'
+
+
+def _plain(record: Mapping[str, Any]) -> Record:
+    return {name: record[name] for name in FIELDS}
+
+
+def merge(members: Sequence[str], run: Sequence[str], fresh: Sequence[Mapping[str, Any]], stored: str) -> Roster:
+    """The roster of the members; who left the inventory is forgotten.
+
+    A node without a key (check mode on a virgin host) keeps the one that is stored.
+
+    :param members: the names of all members.
+    :param run: the names of the hosts that this run was asked to touch.
+    :param fresh: the records that this run found.
+    :param stored: the text that the last run stored.
+    """
+    known = read_roster(stored)
+    for found in fresh:
+        record = _plain(found)
+        if not record["public_keys"] and record["name"] in known:
+            record["public_keys"] = known[record["name"]]["public_keys"]
+        known[record["name"]] = record
+    return Roster(
+        records=[known[name] for name in members if name in known],
+        missing=[name for name in members if name not in known],
+        outside=[name for name in members if name not in set(run)],
+    )

@@ -1,0 +1,221 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which files of a node make it trust, and be trusted by, the other nodes, and what each must say."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import Account, acting_as, own_ssh_folder
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import Landing, land, see
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_text import (
+    HOSTS,
+    foreign,
+    own_names,
+    rival_lines,
+    split_block,
+    with_block,
+    with_own_name,
+    without_loopback_name,
+)
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._sshd_config import (
+    HEADER,
+    SSH_CONFIG,
+    SSH_FOLDER,
+    SSHD_CONFIG,
+    SSHD_FOLDER,
+    all_directives,
+    authorized_keys_problem,
+    includes_folder,
+    openssh_version,
+    read_text,
+    sshd_limits,
+    sshd_problem,
+)
+
+Runner = Callable[[Sequence[str]], tuple[int, str, str]]
+DROP_IN = "10-fromzero-ssh-mesh.conf"
+KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+_SSHD = ("/usr/sbin/sshd", "/sbin/sshd", "/usr/local/sbin/sshd")
+_UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a node shall know of the others.
+
+    :param system: write the files of the system, not only those of the account.
+    :param known_hosts: lines for ssh's known_hosts.
+    :param authorized_keys: lines for the account's authorized_keys.
+    :param ssh_config: lines for ssh's configuration, empty where the defaults lead to every node.
+    :param hosts: lines for /etc/hosts, None where that file is not ours to write.
+    :param address: the node's own address between nodes.
+    :param hostname_on_loopback: keep lines that give the node's own name to a loopback address.
+    :param sshd_nodes: how many nodes may connect at once; 0 leaves sshd alone.
+    :param sshd_networks: the networks of the cluster in CIDR form.
+    """
+
+    system: bool
+    known_hosts: str
+    authorized_keys: str
+    ssh_config: str
+    hosts: str | None = None
+    address: str = ""
+    hostname_on_loopback: bool = False
+    sshd_nodes: int = 0
+    sshd_networks: Sequence[str] = ()
+
+
+@dataclass
+class Plan:
+    """The files of the account and those of the system, in the order in which they land, and what to tell the user."""
+
+    own: list[Landing] = field(default_factory=list)
+    system: list[Landing] = field(default_factory=list)
+    sshd: Landing | None = None
+    folder_changed: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def landings(self) -> list[Landing]:
+        """All of them."""
+        return [*self.own, *self.system, *([self.sshd] if self.sshd else [])]
+
+
+def _block(path: Path, block: str, mode: int | None, new_mode: int, first: bool = False) -> Landing:
+    before = see(path)
+    text = with_block(before.text or "", block, str(path), first)
+    ours = before.text is not None and not foreign(before.text, str(path)).strip()
+    return Landing(
+        before=before,
+        text=text if text or (before.text is not None and not ours) else None,
+        mode=mode if before.text is not None else new_mode,
+        ours=ours,
+    )
+
+
+def _whole(path: Path, text: str) -> Landing:
+    before = see(path)
+    ours = before.text is not None and before.text.startswith(HEADER)
+    keep = not text and before.text is not None and not ours
+    return Landing(before=before, text=before.text if keep else text or None, mode=0o644, ours=ours)
+
+
+def _account_files(account: Account, trust: Trust, config_here: bool) -> list[Landing]:
+    return [
+        _block(account.ssh / "authorized_keys", trust.authorized_keys, mode=0o600, new_mode=0o600),
+        _block(account.ssh / "known_hosts", "" if trust.system else trust.known_hosts, mode=None, new_mode=0o600),
+        _block(
+            account.ssh / "config",
+            # The last line ends the scope of ours, so that what follows means what it meant.
+            f"{trust.ssh_config}Host *\n" if config_here and trust.ssh_config else "",
+            mode=None,
+            new_mode=0o600,
+            first=True,
+        ),
+    ]
+
+
+def hosts_text(text: str, trust: Trust, nodename: str) -> str:
+    """The hosts file as it should be: our block first, as the first line with a name counts."""
+    block = with_own_name(trust.hosts or "", trust.address, own_names(text, nodename))
+    rest = text if trust.hostname_on_loopback or not trust.address else without_loopback_name(text, nodename)
+    return with_block(rest, block, str(HOSTS), first=True)
+
+
+def _hosts(trust: Trust, warnings: list[str]) -> Landing:
+    before = see(HOSTS)
+    text = before.text or ""
+    wanted = hosts_text(text, trust, os.uname().nodename)
+    rest = foreign(wanted, str(HOSTS))
+    warnings += [
+        f"{HOSTS} has the line '{address} {name}' outside the mesh's block, which gives {name} another address; "
+        "programs may take either, so remove the line that is wrong."
+        for name, address in (rival.split(" ", 1) for rival in rival_lines(rest, split_block(wanted, str(HOSTS))[1]))
+    ]
+    if "manage_etc_hosts" in rest:
+        warnings.append(
+            f"cloud-init writes {HOSTS} anew at each boot of this node (manage_etc_hosts), which takes the aliases "
+            "away; set manage_etc_hosts: false in /etc/cloud/cloud.cfg.d."
+        )
+    return Landing(before=before, text=wanted, mode=None if before.text is not None else 0o644, ours=False)
+
+
+def _limits(trust: Trust, runner: Runner, warnings: list[str]) -> Landing | None:
+    sshd = next((name for name in _SSHD if os.access(name, os.X_OK)), None)
+    if sshd is None:
+        warnings.append("No sshd was found on this node, so its limits were left alone; install openssh-server.")
+        return None
+    main = read_text(SSHD_CONFIG)
+    if not includes_folder(main, SSHD_FOLDER):
+        warnings.append(
+            f"{SSHD_CONFIG} does not include {SSHD_FOLDER}/*.conf, so sshd keeps its limit of simultaneous logins; "
+            f"add the line 'Include {SSHD_FOLDER}/*.conf' at its top, or set ssh_mesh_sshd_limits: false."
+        )
+        return None
+    _code, out, err = runner(["ssh", "-V"])
+    text = sshd_limits(trust.sshd_nodes, trust.sshd_networks, openssh_version(err or out))
+    landing = _whole(SSHD_FOLDER / DROP_IN, text)
+    if not landing.changed:
+        return landing
+    with tempfile.NamedTemporaryFile("w", prefix="sshd_config.", encoding="utf-8") as trial:
+        # What sshd will read once the file is there: the first value of each option counts.
+        trial.write(f"{text}\n{main}")
+        trial.flush()
+        problem = sshd_problem(runner, sshd, Path(trial.name))
+    if problem:
+        warnings.append(
+            f"sshd -t refuses its configuration with {SSHD_FOLDER / DROP_IN}, so that file was not written: {problem}"
+        )
+        return None
+    return landing
+
+
+def plan(account: Account, trust: Trust, runner: Runner, check: bool) -> Plan:
+    """What to do on this node.
+
+    :raises SshError: the files of the account are out of reach, or a block of ours is damaged.
+    """
+    found = Plan(folder_changed=own_ssh_folder(account, check))
+    problem = authorized_keys_problem(list(all_directives(SSHD_CONFIG)))
+    if problem:
+        found.warnings.append(problem)
+    drop_in = trust.system and includes_folder(read_text(SSH_CONFIG), SSH_FOLDER)
+    with acting_as(account):
+        found.own = _account_files(account, trust, config_here=not drop_in)
+    if trust.system:
+        found.system = [_block(KNOWN_HOSTS, trust.known_hosts, mode=None, new_mode=0o644)]
+        if drop_in:
+            found.system.append(_whole(SSH_FOLDER / DROP_IN, trust.ssh_config and HEADER + trust.ssh_config))
+        if trust.hosts is not None:
+            found.system.append(_hosts(trust, found.warnings))
+        if trust.sshd_nodes:
+            found.sshd = _limits(trust, runner, found.warnings)
+    return found
+
+
+def carry_out(account: Account, work: Plan) -> list[str]:
+    """Lands every file that differs.
+
+    :returns: the copies that were kept.
+    """
+    copies = []
+    with acting_as(account):
+        copies += [land(landing) for landing in work.own if landing.changed]
+    copies += [land(landing) for landing in work.landings[len(work.own) :] if landing.changed]
+    return [copy for copy in copies if copy]
+
+
+def sshd_service() -> str:
+    """The unit that runs sshd, empty where systemd does not run this node."""
+    if not Path("/run/systemd/system").is_dir():
+        return ""
+    for name in ("ssh", "sshd"):
+        if any((Path(folder) / f"{name}.service").exists() for folder in _UNIT_FOLDERS):
+            return name
+    return ""

@@ -1,0 +1,194 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ssh_identity
+author: The fromzero team (@fromzero)
+version_added: 0.1.0
+short_description: Make sure that an account has an ssh key that programs can use, and read the node's host keys
+description:
+  - Makes sure that the account has a key pair without a passphrase and that its C(~/.ssh) has the modes that sshd
+    demands, and gives back all that other nodes need to know to trust this one.
+  - A usable key that is there is adopted. One with a passphrase ends the module with what to do about it.
+  - A new key never replaces one in use at once. It waits beside it, as C(id_ed25519.next), until the module is called
+    with O(switch=true); both public keys are given back until then.
+  - Public host keys are read from the node's own files, so over the connection that Ansible trusts.
+  - Root acts with the rights of the account in its home.
+options:
+  user:
+    description: The account. The one that the module runs as where this is empty.
+    type: str
+    default: ''
+  key_type:
+    description: The type of the key, which also names its file C(~/.ssh/id_<type>).
+    type: str
+    choices: [ed25519, ecdsa, rsa]
+    default: ed25519
+  private_key:
+    description: The text of a private key to use instead of one of the node's own.
+    type: str
+  return_private_key:
+    description: Give back the private key as well, for nodes that shall share it.
+    type: bool
+    default: false
+  rotate:
+    description: Have a new key wait beside the one in use.
+    type: bool
+    default: false
+  switch:
+    description: Put the waiting key into use. Where the key in use was not made by this module, a copy of it is kept.
+    type: bool
+    default: false
+  host_key_types:
+    description: Types of host keys, the most wanted first. The keys of the first type that the node has are read.
+    type: list
+    elements: str
+    choices: [ed25519, ecdsa, rsa]
+    default: [ed25519, ecdsa, rsa]
+  name:
+    description: What the other nodes call this one.
+    type: str
+    required: true
+  address:
+    description: The node's address between nodes. A name is used only for known hosts.
+    type: str
+    default: ''
+  network:
+    description: The network of that address in CIDR form.
+    type: str
+    default: ''
+  also:
+    description: Other names and addresses under which the node is reached.
+    type: list
+    elements: str
+    default: []
+  port:
+    description: The port of the node's sshd.
+    type: int
+    default: 22
+attributes:
+  check_mode:
+    description: Says what would change. A key that is not there yet has no public key to give back.
+    support: full
+  diff_mode:
+    description: Lists what changes.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Make sure of the key pair and read the host keys
+  fromzero.deepspeed.ssh_identity:
+    user: trainer
+    name: "{{ inventory_hostname }}"
+    address: 10.0.0.11
+"""
+
+RETURN = r"""
+record:
+  description: What other nodes need to know of this one. All of it is public.
+  returned: success
+  type: dict
+  contains:
+    name: {description: What the other nodes call it., type: str}
+    address: {description: Its address between nodes., type: str}
+    network: {description: The network of that address., type: str}
+    names: {description: What it calls itself., type: list, elements: str}
+    also: {description: Other names and addresses of it., type: list, elements: str}
+    port: {description: The port of its sshd., type: int}
+    public_keys: {description: 'The public key of the account, and of the one that waits.', type: list, elements: str}
+    host_keys: {description: Its public host keys., type: list, elements: str}
+  sample:
+    name: node1
+    address: 10.0.0.11
+    network: 10.0.0.0/24
+    names: [gpu1.example.org, gpu1]
+    also: [203.0.113.11]
+    port: 22
+    public_keys: [ssh-ed25519 AAAAC3Nz...]
+    host_keys: [ssh-ed25519 AAAAC3Nz...]
+path:
+  description: The private key.
+  returned: success
+  type: str
+  sample: /home/trainer/.ssh/id_ed25519
+private_key:
+  description: The text of the newest private key, empty in check mode where there is none yet.
+  returned: when O(return_private_key=true)
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import account_named, acting_as
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_identity import (
+    Wish,
+    ensure_key_pair,
+    node_record,
+)
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import HOST_KEY_ALGORITHMS, SshError
+
+TYPES = list(HOST_KEY_ALGORITHMS)
+
+
+def identity(module: AnsibleModule) -> dict[str, Any]:
+    """Does the work and says what to give back."""
+    given = module.params
+    account = account_named(given["user"])
+    wish = Wish(
+        key_type=given["key_type"],
+        private_key=given["private_key"] or "",
+        rotate=given["rotate"],
+        switch=given["switch"],
+    )
+    pair = ensure_key_pair(account, wish, module.run_command, module.check_mode)
+    if pair.changes and not module.check_mode and module.selinux_enabled():
+        for file in [account.ssh, *account.ssh.glob("id_*")]:
+            module.set_default_selinux_context(str(file), False)
+    result: dict[str, Any] = {
+        "changed": bool(pair.changes),
+        "path": str(pair.path),
+        "record": node_record(given, pair.public_keys),
+        "diff": {"before": "", "after": "".join(f"{change}\n" for change in pair.changes)},
+    }
+    if given["return_private_key"]:
+        with acting_as(account):
+            result["private_key"] = pair.newest.read_text(encoding="utf-8") if pair.newest.exists() else ""
+    for warning in pair.warnings:
+        module.warn(warning)
+    return result
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "user": {"type": "str", "default": ""},
+            "key_type": {"type": "str", "choices": TYPES, "default": "ed25519", "no_log": False},
+            "private_key": {"type": "str", "no_log": True},
+            "return_private_key": {"type": "bool", "default": False, "no_log": False},
+            "rotate": {"type": "bool", "default": False},
+            "switch": {"type": "bool", "default": False},
+            "host_key_types": {"type": "list", "elements": "str", "choices": TYPES, "default": TYPES, "no_log": False},
+            "name": {"type": "str", "required": True},
+            "address": {"type": "str", "default": ""},
+            "network": {"type": "str", "default": ""},
+            "also": {"type": "list", "elements": "str", "default": []},
+            "port": {"type": "int", "default": 22},
+        },
+        supports_check_mode=True,
+    )
+    module.run_command_environ_update = {"LC_ALL": "C"}
+    try:
+        result = identity(module)
+    except (SshError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
