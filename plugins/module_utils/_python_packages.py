@@ -1,0 +1,301 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Bring exact versions of packages into a Python environment by uv or pip."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_sources import UV_VARIABLES, Sources, of_uv
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import ask, search_path
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import Requirement, nearest, parse
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, Runner
+
+_OFFERED = re.compile(r"\(from versions: (?P<versions>[^)]*)\)")
+_OTHER_PYTHONS = re.compile(
+    r"You require (?P<wanted>.+?), but we only found wheels for `(?P<name>[^`]+)` \(v(?P<version>[^)]+)\) with the "
+    r"following Python (?:implementation|ABI) tags?: (?P<tags>.+)"
+)
+_UNREACHABLE = re.compile(
+    r"^.*(?:tcp connect error|dns error|operation timed out|Failed to establish a new connection|NameResolutionError"
+    r"|Connection refused|ConnectTimeoutError).*$",
+    re.MULTILINE,
+)
+_FETCHED = re.compile(r"Failed to fetch: `?(?P<url>[^`\s]+)")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_GIB_PER_COMPILER = 2
+
+
+class PackagesError(Exception):
+    """The packages are not in the environment; the text is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a task asks for.
+
+    :param prefix: folder of the environment.
+    :param requirements: what must be installed.
+    :param sources: places on top of the node's own configuration.
+    :param installer: auto, uv or pip.
+    :param uv_version: the uv to install where the environment has none.
+    :param reinstall: install again what is there in the wanted version.
+    :param environment: variables for the installer and what it builds.
+    :param jobs: compilers at once, 0 for what cores and memory allow.
+    :param timeout: seconds for one call of the installer.
+    """
+
+    prefix: str
+    requirements: Sequence[Requirement]
+    sources: Sources = field(default_factory=Sources)
+    installer: str = "auto"
+    uv_version: str = ""
+    constraints: Sequence[str] = ()
+    build_isolation: bool = True
+    cache: bool = True
+    reinstall: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    jobs: int = 0
+    timeout: float = 3600
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One installed distribution: its version in the metadata, and the one with the build where it names it itself."""
+
+    metadata: str
+    version: str
+
+
+@dataclass
+class Outcome:
+    """What was done. changes: name -> (version before, version after), '' where there was none."""
+
+    changes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    installer: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def look(run: Runner, prefix: str, environment: Mapping[str, str]) -> dict[str, Installed]:
+    """The distributions of an environment by normalised name.
+
+    :raises EnvironmentMissing: there is no environment.
+    """
+    answer = ask(run, prefix, ["packages"], environment).facts["packages"]
+    return {name: Installed(*versions) for name, versions in answer["packages"].items()}
+
+
+def missing(requirements: Sequence[Requirement], installed: Mapping[str, Installed]) -> list[Requirement]:
+    """The requirements that no installed distribution satisfies."""
+    return [
+        wanted
+        for wanted in requirements
+        if wanted.name not in installed
+        or not any(wanted.accepts(text) for text in (installed[wanted.name].version, installed[wanted.name].metadata))
+    ]
+
+
+def compiler_jobs(cores: int, available_kib: int) -> int:
+    """How many compilers may run at once: no more than cores, and 2 GiB of memory for each."""
+    return max(1, min(cores, available_kib // (_GIB_PER_COMPILER * 1024 * 1024)))
+
+
+def _jobs_here() -> int:
+    found = re.search(r"^MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
+    return compiler_jobs(len(os.sched_getaffinity(0)), int(found.group(1)) if found else 0)
+
+
+def _tail(finished: Finished, lines: int = 12) -> str:
+    text = _CREDENTIALS.sub("***@", f"{finished.stdout}\n{finished.stderr}".strip())
+    return "\n".join(text.splitlines()[-lines:])
+
+
+class Installer:
+    """Runs pip or uv of one environment."""
+
+    def __init__(self, run: Runner, wish: Wish, environment: Mapping[str, str]) -> None:
+        self._run, self._wish = run, wish
+        self._environment = {**environment, **wish.environment}
+        self._python = f"{wish.prefix}/bin/python"
+        self._uv = f"{wish.prefix}/bin/uv"
+        self.warnings: list[str] = []
+
+    def choose(self) -> str:
+        """The installer to use, after uv was brought into the environment where it is wanted and absent.
+
+        :raises PackagesError: uv is wanted and cannot be had.
+        """
+        if self._wish.installer == "pip" or Path(self._uv).exists():
+            return "pip" if self._wish.installer == "pip" else "uv"
+        # uv is a package like any other: it comes from where the node's packages come from, not from an index of torch.
+        wish = self._wish.sources
+        places = Sources(find_links=wish.find_links, no_index=wish.no_index)
+        if wish.index_url:
+            places = Sources(extra_index_urls=(wish.index_url,), find_links=wish.find_links, no_index=wish.no_index)
+        finished = self._pip("install", *self._pip_options(places), f"uv=={self._wish.uv_version}")
+        if finished.rc == 0:
+            return "uv"
+        reason = f"uv {self._wish.uv_version} cannot be installed into {self._wish.prefix}: {finished.last_words}"
+        if self._wish.installer == "uv":
+            raise PackagesError(f"{reason}. Name an index that has it, or use pip as the installer.")
+        self.warnings.append(f"{reason}; pip is used in its place.")
+        return "pip"
+
+    def install(self, installer: str, requirements: Sequence[str], again: Sequence[str]) -> Finished:
+        """
+        :param requirements: all that must hold together afterwards, as the installer reads it.
+        :param again: names or files among them to install although they are there.
+        """
+        if installer == "uv":
+            return self._with_uv(requirements, again)
+        options = self._pip_options(self._wish.sources) + [f"--constraint={file}" for file in self._wish.constraints]
+        if not self._wish.build_isolation:
+            options.append("--no-build-isolation")
+        if not self._wish.cache:
+            options.append("--no-cache-dir")
+        if again:
+            # Its dependencies are there already, and a forced installation would download them all again.
+            finished = self._pip("install", *options, "--force-reinstall", "--no-deps", *again)
+            if finished.rc != 0:
+                return finished
+        return self._pip("install", *options, *requirements)
+
+    def offered(self, requirement: Requirement) -> list[str]:
+        """The versions that pip finds for this Python and platform; empty where it finds none or cannot say."""
+        impossible = f"{requirement.name}==0+none.such"
+        found = _OFFERED.search(self._pip("install", *self._pip_options(self._wish.sources), impossible).stderr)
+        return [version.strip() for version in found["versions"].split(",") if version != "none"] if found else []
+
+    def _variables(self) -> dict[str, str]:
+        jobs = str(self._wish.jobs or _jobs_here())
+        return {"MAX_JOBS": jobs, **search_path(self._wish.prefix, self._environment)}
+
+    def _pip_options(self, sources: Sources) -> list[str]:
+        return ["--disable-pip-version-check", "--no-input", *sources.options("--index-url", "--extra-index-url")]
+
+    def _pip(self, *arguments: str) -> Finished:
+        # A package in the user's home must not pass for one of the environment.
+        variables = {**self._variables(), "PYTHONNOUSERSITE": "1"}
+        return self._run([self._python, "-m", "pip", *arguments], "", variables, self._wish.timeout)
+
+    def _with_uv(self, requirements: Sequence[str], again: Sequence[str]) -> Finished:
+        sources = of_uv(self._wish.prefix, self._environment).joined(self._wish.sources)
+        variables = {name: value for name, value in self._variables().items() if name not in UV_VARIABLES}
+        if sources.cert:
+            variables.setdefault("SSL_CERT_FILE", sources.cert)
+        if sources.proxy:
+            variables.setdefault("HTTPS_PROXY", sources.proxy)
+            variables.setdefault("HTTP_PROXY", sources.proxy)
+        # As pip does, the best version of all indexes counts, not the first index that knows the name.
+        options = [f"--python={self._python}", "--index-strategy=unsafe-best-match", "--no-progress"]
+        options += sources.options("--default-index", "--index")
+        options += [f"--allow-insecure-host={host}" for host in sources.trusted_hosts]
+        options += [f"--constraints={file}" for file in self._wish.constraints]
+        options += [f"--reinstall-package={parse(text).name}" for text in again]
+        if not self._wish.build_isolation:
+            options.append("--no-build-isolation")
+        if not self._wish.cache:
+            options.append("--no-cache")
+        return self._run([self._uv, "pip", "install", *options, *requirements], "", variables, self._wish.timeout)
+
+
+def _sentence(installer: Installer, name: str, wish: Wish, wanted: Sequence[Requirement], finished: Finished) -> str:
+    """Why an installation failed, and what to do."""
+    specs = ", ".join(_CREDENTIALS.sub("***@", requirement.text) for requirement in wanted)
+    failed = f"{name} could not install {specs} into {wish.prefix}"
+    if finished.rc is None:
+        remedy = "give it more time, or wheels that need no compiling"
+        return f"{failed} within {wish.timeout:g} s; {remedy}.\n{_tail(finished)}"
+    pythons = _OTHER_PYTHONS.search(finished.stderr)
+    if pythons:
+        package, python, tags = (pythons[part].replace("`", "").strip(" .") for part in ("name", "wanted", "tags"))
+        return (
+            f"{failed}: {package} {pythons['version']} has no wheel for {python}, only for {tags}. Make the "
+            f"environment with such a Python, or choose a version of {package} that has one."
+        )
+    unreachable = _UNREACHABLE.search(finished.stderr)
+    if unreachable:
+        fetched = _FETCHED.search(finished.stderr)
+        what = _CREDENTIALS.sub("***@", fetched["url"]) if fetched else "an index"
+        reason = _CREDENTIALS.sub("***@", unreachable.group(0).strip())
+        return f"{failed}: {what} cannot be reached from this node ({reason}). Name an index that can, or set a proxy."
+    for requirement in wanted:
+        if requirement.file or not requirement.version or requirement.text not in finished.stderr.replace(" ", ""):
+            continue
+        offered = installer.offered(requirement)
+        if any(requirement.accepts(version) for version in offered):
+            continue
+        near = ", ".join(nearest(requirement.version, offered))
+        there = (
+            f"the nearest there are {near}. Choose one of these, or name another index"
+            if near
+            else f"it has no version of {requirement.name} at all. Correct the name, or name another index or Python"
+        )
+        return f"{failed}: no index or folder that this node uses has it for its Python and platform; {there}."
+    return f"{failed}:\n{_tail(finished)}"
+
+
+def _check_places(wish: Wish) -> None:
+    places = [place for place in wish.sources.find_links if place.startswith("/")]
+    files = [requirement.text for requirement in wish.requirements if requirement.text.startswith("/")]
+    for path in [*places, *files, *wish.constraints]:
+        if not Path(path).exists():
+            raise PackagesError(f"{path} is not on this node; copy it there first or correct the path.")
+
+
+def plan(wish: Wish, installed: Mapping[str, Installed]) -> list[Requirement]:
+    """What there is to install."""
+    return list(wish.requirements) if wish.reinstall else missing(wish.requirements, installed)
+
+
+def bring(run: Runner, wish: Wish, environment: Mapping[str, str], *, dry: bool = False) -> Outcome:
+    """Make the environment satisfy a wish; do nothing where it does.
+
+    :param environment: all variables of this process.
+    :param dry: only say what would be done.
+    :raises EnvironmentMissing: there is no environment.
+    :raises PackagesError: a package could not be installed.
+    """
+    before = look(run, wish.prefix, environment)
+    wanted = plan(wish, before)
+    if not wanted:
+        names = {requirement.name for requirement in wish.requirements}
+        return Outcome(versions={name: before[name].version for name in sorted(names)})
+    versions_before = {name: found.version for name, found in before.items()}
+    if dry:
+        foreseen = {requirement.name: requirement.version or "some version" for requirement in wanted}
+        return Outcome(changes={name: (versions_before.get(name, ""), after) for name, after in foreseen.items()})
+    _check_places(wish)
+    installer = Installer(run, wish, environment)
+    name = installer.choose()
+    # What matches is pinned as it is, so that no dependency of the new packages replaces it.
+    kept = [
+        f"{requirement.name}=={before[requirement.name].metadata}"
+        for requirement in wish.requirements
+        if requirement not in wanted
+    ]
+    texts = [requirement.text for requirement in wanted]
+    present = {requirement.text for requirement in wanted if requirement.name in before}
+    again = [text for text in texts if text in present and (wish.reinstall or parse(text).file)]
+    finished = installer.install(name, [*texts, *kept], again)
+    if finished.rc != 0:
+        raise PackagesError(_sentence(installer, name, wish, wanted, finished))
+    after = look(run, wish.prefix, environment)
+    for requirement in missing(wish.requirements, after):
+        found = after.get(requirement.name)
+        raise PackagesError(
+            f"{name} reported success, and yet {wish.prefix} holds {requirement.name} "
+            f"{found.version if found else 'in no version'} where {requirement.text} was asked for."
+        )
+    outcome = Outcome(installer=name, warnings=installer.warnings)
+    for package in sorted({*before, *after}):
+        old, new = versions_before.get(package, ""), after[package].version if package in after else ""
+        if old != new or (wish.reinstall and package in {requirement.name for requirement in wanted}):
+            outcome.changes[package] = (old, new)
+    outcome.versions = {requirement.name: after[requirement.name].version for requirement in wish.requirements}
+    return outcome
