@@ -30,8 +30,14 @@ class Finished:
 Runner = Callable[[Sequence[str], str, Mapping[str, str], float], Finished]
 
 
-def run(argv: Sequence[str], stdin: str, environment: Mapping[str, str], timeout: float) -> Finished:
-    """:raises OSError: the program cannot be started."""
+def run(
+    argv: Sequence[str], stdin: str, environment: Mapping[str, str], timeout: float, pass_fds: Sequence[int] = ()
+) -> Finished:
+    """Run a program to its end.
+
+    :param pass_fds: open files that the program inherits, such as a lock that it holds even when its parent dies.
+    :raises OSError: the program cannot be started.
+    """
     with subprocess.Popen(
         list(argv),
         stdin=subprocess.PIPE,
@@ -42,6 +48,7 @@ def run(argv: Sequence[str], stdin: str, environment: Mapping[str, str], timeout
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
+        pass_fds=pass_fds,
     ) as process:
         try:
             stdout, stderr = process.communicate(stdin, timeout)
