@@ -39,12 +39,20 @@ class Port(TypedDict):
 
 
 class RdmaDevice(TypedDict):
-    """One RDMA device, and the interfaces that belong to it."""
+    """One RDMA device, and the interfaces that belong to it; C(active) where NCCL can use a port of it."""
 
     name: str
     driver: str
+    active: bool
     netdevs: list[str]
     ports: list[Port]
+
+
+class LockedMemory(TypedDict):
+    """How much memory a process may lock, as RDMA has to; C(hard) in bytes, None for no limit."""
+
+    hard: int | None
+    raisable: bool
 
 
 class Network(TypedDict):
@@ -52,6 +60,7 @@ class Network(TypedDict):
 
     interfaces: list[Interface]
     rdma: list[RdmaDevice]
+    locked_memory: LockedMemory
     hostname_resolves_to: list[str]
     link: Link | None
     problem: str | None
@@ -92,6 +101,7 @@ _KINDS = {
 }
 _CONTAINER_BRIDGES = re.compile(r"docker|br-[0-9a-f]{12}$|virbr|cni|podman|nerdctl|lxcbr|lxdbr")
 _IFF_UP = 0x1
+_CAP_SYS_RESOURCE = 1 << 24
 _RTF_UP, _RTF_GATEWAY, _RTF_REJECT = 0x1, 0x2, 0x200
 
 
@@ -119,6 +129,7 @@ def gather(readers: Readers, network: str = "", interface: str = "", own: str = 
     return Network(
         interfaces=interfaces,
         rdma=read_rdma(readers.root),
+        locked_memory=read_locked_memory(readers.root),
         hostname_resolves_to=list(readers.resolve(readers.hostname)),
         link=link,
         problem=problem,
@@ -274,15 +285,33 @@ def read_default_interfaces(root: Path) -> list[str]:
 
 def read_rdma(root: Path) -> list[RdmaDevice]:
     """Every RDMA device, by name."""
-    return [
-        RdmaDevice(
-            name=folder.name,
-            driver=_link_name(folder / "device/driver"),
-            netdevs=_netdevs(folder),
-            ports=[_port(port) for port in _entries(folder / "ports")],
+    devices = []
+    for folder in _entries(root / "sys/class/infiniband"):
+        ports = [_port(port) for port in _entries(folder / "ports")]
+        devices.append(
+            RdmaDevice(
+                name=folder.name,
+                driver=_link_name(folder / "device/driver"),
+                active=any(port["active"] for port in ports),
+                netdevs=_netdevs(folder),
+                ports=ports,
+            )
         )
-        for folder in _entries(root / "sys/class/infiniband")
-    ]
+    return devices
+
+
+def read_locked_memory(root: Path) -> LockedMemory:
+    """The limit of the process that asks, and whether a login may raise it at all.
+
+    Where CAP_SYS_RESOURCE is not to be had, as in most containers, pam_limits fails to raise a limit, and sshd then
+    ends the session: a line in limits.d would lock everyone out.
+    """
+    hard = re.search(r"^Max locked memory\s+\S+\s+(\S+)", _text(root / "proc/self/limits"), re.MULTILINE)
+    bounds = re.search(r"^CapBnd:\s+(\w+)", _text(root / "proc/self/status"), re.MULTILINE)
+    return LockedMemory(
+        hard=_number(hard[1]) if hard else None,
+        raisable=bool(bounds and int(bounds[1], 16) & _CAP_SYS_RESOURCE),
+    )
 
 
 def _netdevs(folder: Path) -> list[str]:

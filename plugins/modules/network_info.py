@@ -214,6 +214,10 @@ ansible_facts:
               returned: success
               type: str
               sample: mlx5_core
+            active:
+              description: Whether NCCL can use a port of the device.
+              returned: success
+              type: bool
             netdevs:
               description: The interfaces that belong to the device.
               returned: success
@@ -226,6 +230,20 @@ ansible_facts:
               type: list
               elements: dict
               sample: [{port: 1, state: active, active: true, link_layer: InfiniBand, rate: 200.0}]
+        locked_memory:
+          description: How much memory a process may lock, as RDMA has to.
+          returned: success
+          type: dict
+          contains:
+            hard:
+              description: The hard limit of the account that the module runs as in bytes, null for no limit.
+              returned: success
+              type: int
+              sample: 8388608
+            raisable:
+              description: Whether a login may be given a higher limit; false in most containers.
+              returned: success
+              type: bool
 """
 
 import platform

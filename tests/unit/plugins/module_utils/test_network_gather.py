@@ -217,6 +217,7 @@ def test_rdma_devices_list_their_ports_and_interfaces(node: Node) -> None:
         {
             "name": "mlx5_0",
             "driver": "mlx5_core",
+            "active": True,
             "netdevs": ["bond0", "ib0"],
             "ports": [
                 {"port": 1, "state": "active", "active": True, "link_layer": "InfiniBand", "rate": 200.0},
@@ -228,6 +229,22 @@ def test_rdma_devices_list_their_ports_and_interfaces(node: Node) -> None:
 
 def test_a_node_without_rdma_has_an_empty_list(node: Node) -> None:
     assert _network_gather.read_rdma(node.root) == []
+
+
+LIMITS: list[tuple[str, str, int | None, bool]] = [
+    ("8388608", "000001ffffffffff", 8388608, True),
+    ("unlimited", "000001ffffffffff", None, True),
+    ("65536", "00000000a80425fb", 65536, False),
+]
+
+
+@pytest.mark.parametrize(("hard", "bounds", "limit", "raisable"), LIMITS)
+def test_a_limit_is_raisable_only_where_the_kernel_lets_a_login_raise_it(
+    node: Node, hard: str, bounds: str, limit: int | None, raisable: bool
+) -> None:
+    node.write({"proc/self/limits": f"Limit  Soft  Hard  Units\nMax locked memory         65536    {hard}    bytes"})
+    node.write({"proc/self/status": f"Name:\tpython3\nCapBnd:\t{bounds}"})
+    assert _network_gather.read_locked_memory(node.root) == {"hard": limit, "raisable": raisable}
 
 
 def test_an_empty_folder_is_a_node_without_interfaces(tmp_path: Path) -> None:
