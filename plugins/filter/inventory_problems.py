@@ -50,7 +50,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import given
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import inventory_problems, misspelt
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import ACCELERATOR_FACT, KNOBS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import role_options
 
 _ROLES = Path(__file__).parents[2] / "roles"
@@ -64,6 +64,8 @@ def judge(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Any], 
     options = role_options(_ROLES)
     wanted = {*options, *KNOBS, *_CONNECTION}
     values: dict[str, dict[str, Any]] = {}
+    # A fact of ours may be among the variables of a host, too.
+    wanted.add(ACCELERATOR_FACT)
     strangers: set[str] = set()
     for node in nodes:
         variables = hostvars[node]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS, KnobError, resolve
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import reason
 
@@ -48,24 +48,16 @@ def given(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 def nodes_of(hostvars: HostVars, hosts: Sequence[str]) -> list[Node]:
     """What each of the hosts has reported so far."""
-    found = []
-    for host in map(str, hosts):
-        variables = hostvars[host]
-        facts = variables.get("ansible_facts") or {}
-        gathered = variables.get("__preflight_facts") or {}
-        failure = reason(gathered) if gathered.get("failed") else ""
-        found.append(Node(host, given(facts, _FACTS), given(variables, _VALUES), failure))
-    return found
+    return [
+        Node(str(host), given(hostvars[host].get("ansible_facts") or {}, _FACTS), given(hostvars[host], _VALUES))
+        for host in hosts
+    ]
 
 
-def resolved_on(nodes: Sequence[Node], names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The value of collection-wide variables on each node that reported, by variable and node."""
-    found: dict[str, dict[str, str]] = {name: {} for name in names}
-    for node in nodes:
-        if node.report:
-            for name in names:
-                try:
-                    found[name][node.name] = str(resolve(name, {**node.values, "ansible_facts": node.facts}))
-                except KnobError:
-                    continue
-    return found
+def failures_of(hostvars: HostVars, hosts: Sequence[str], result: str) -> dict[str, str]:
+    """What a task said on those of the hosts that it failed on, by host.
+
+    :param result: the variable that the task registered its result in.
+    """
+    said = {str(host): hostvars[host].get(result) or {} for host in hosts}
+    return {host: reason(outcome) for host, outcome in said.items() if outcome.get("failed")}

@@ -22,6 +22,7 @@ Given = Mapping[str, Mapping[str, Any]]
 _SLOTS = "hostfile_slots"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _NAMED_AT_ONCE = 5
+_REMEDY = "use a name of letters, digits, dots and dashes, and put the address in ansible_host"
 
 
 def named(hosts: Sequence[str], everyone: Sequence[str] = ()) -> str:
@@ -66,19 +67,19 @@ def _address(text: str) -> str:
 def name_problem(name: str) -> str | None:
     """Why a host name cannot be the name of a node, null where it can.
 
-    It becomes a word of the hostfile (C(^\\S+)), of a pdsh host list (commas and brackets have a meaning there), of ssh's
-    command line and of /etc/hosts.
+    It becomes a word of the hostfile, of a pdsh host list (where commas and brackets have a meaning), of ssh's command
+    line and of /etc/hosts.
     """
     if ":" in name and _address(name) == "address":
-        return "is an IPv6 address, which neither the hostfile nor pdsh can carry; give the node a name and put the address in ansible_host"
+        return f"is an IPv6 address, which neither the hostfile nor pdsh can carry; {_REMEDY}"
     if len(name) > 253 or any(len(label) > 63 for label in name.split(".")):
         return "is longer than a host name may be (63 characters between dots); give the node a shorter name"
     if not _NAME.fullmatch(name):
         bad = sorted({char for char in name if not re.match(r"[A-Za-z0-9_.-]", char)})
         why = f"contains {' '.join(map(repr, bad))}" if bad else "begins or ends with a dot, dash or underscore"
-        return f"{why}, which ssh, pdsh or the hostfile cannot carry; use letters, digits, dots and dashes, and put an address in ansible_host"
+        return f"{why}, which ssh, pdsh or the hostfile cannot carry; {_REMEDY}"
     if ".." in name:
-        return "has two dots in a row; use letters, digits, dots and dashes"
+        return f"has two dots in a row; {_REMEDY}"
     # inet_aton, and so ssh, reads these as addresses: 12 is 0.0.0.12.
     if re.fullmatch(r"(0[xX][0-9a-fA-F]+|\d+)(\.(0[xX][0-9a-fA-F]+|\d+)){0,3}", name) and _address(name) == "text":
         return "is only a number, which ssh reads as an address; give the node a name that begins with a letter"
@@ -96,7 +97,7 @@ def name_problems(nodes: Sequence[str]) -> list[str]:
     for node in nodes:
         alike.setdefault(node.lower(), []).append(node)
     found += [
-        f"{named(hosts)} differ only in upper and lower case, which ssh and name resolution do not tell apart; rename one."
+        f"{named(hosts)} differ only in upper and lower case, which ssh does not tell apart; rename one."
         for hosts in alike.values()
         if len(hosts) > 1
     ]
@@ -118,7 +119,8 @@ def address_problems(nodes: Sequence[str], given: Given) -> list[str]:
         port = values.get("ansible_port") or values.get("ansible_ssh_port") or 22
         owners.setdefault((str(host).lower(), str(port)), []).append(node)
     return [
-        f"{named(hosts)} have one address, {host}{'' if port == '22' else f' port {port}'}; give each its own ansible_host, or remove all but one."
+        f"{named(hosts)} have one address, {host}{'' if port == '22' else f' port {port}'}; "
+        "give each its own ansible_host, or remove all but one."
         for (host, port), hosts in owners.items()
         if len(hosts) > 1
     ]
@@ -126,16 +128,12 @@ def address_problems(nodes: Sequence[str], given: Given) -> list[str]:
 
 def _by_value(nodes: Sequence[str], given: Given, name: str) -> list[tuple[Any, list[str]]]:
     """The values that a variable has, each with the nodes that have it; nodes without the variable are left out."""
-    found: list[tuple[Any, list[str]]] = []
+    found: dict[str, tuple[Any, list[str]]] = {}
     for node in nodes:
         if name in given.get(node, {}):
             value = given[node][name]
-            known = next((hosts for other, hosts in found if type(other) is type(value) and other == value), None)
-            if known is None:
-                found.append((value, [node]))
-            else:
-                known.append(node)
-    return found
+            found.setdefault(repr(value), (value, []))[1].append(node)
+    return list(found.values())
 
 
 def knob_problems(nodes: Sequence[str], given: Given) -> list[str]:
@@ -168,8 +166,8 @@ def slot_problems(nodes: Sequence[str], given: Given) -> list[str]:
     """Values of C(hostfile_slots) that are no count, and slots that are zero everywhere."""
     values = _by_value(nodes, given, _SLOTS)
     found = [
-        f"{_SLOTS} is {shown(value)} on {named(hosts, nodes)}: it must be the number of processes to start there, 0 or more; "
-        "leave it out to use the number of GPUs."
+        f"{_SLOTS} is {shown(value)} on {named(hosts, nodes)}: it must be the number of processes to start there, "
+        "0 or more; leave it out to use the number of GPUs."
         for value, hosts in values
         if slot_count(value) is None
     ]
@@ -211,7 +209,7 @@ def misspelt(names: Iterable[str], known: Iterable[str], prefixes: Iterable[str]
 def inventory_problems(groups: Groups, given: Given, options: Options) -> list[str]:
     """All that is wrong with an inventory, in the order in which a reader would repair it.
 
-    :param given: the known variables that hosts are given, as plain values; those that cannot be evaluated yet are absent.
+    :param given: the known variables of each node as plain values, without those that cannot be evaluated yet.
     """
     found = group_problems(groups)
     nodes = list(groups.get("nodes") or ())

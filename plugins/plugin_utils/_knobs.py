@@ -26,17 +26,21 @@ class KnobError(ValueError):
 
 @dataclass(frozen=True)
 class Knob:
-    """One variable: how its default is made from the others, what a value must satisfy, and whether all nodes share it.
+    """One variable.
 
-    problem: what is wrong with a value, as the end of a sentence that begins with "it"; null where nothing is.
+    default: makes the default from the other variables. problem: what is wrong with a given value, as the end of a
+    sentence that begins with "it", null where nothing is. shared: all nodes must have one value. read: from a given
+    value to the one that roles work with.
     """
 
     default: Callable[[Values], Any]
     problem: Callable[[Any], str | None]
     shared: bool = True
+    read: Callable[[Any], Any] = lambda value: value
 
 
 def _flag(value: Any) -> bool:
+    # An INI inventory gives false as a text.
     return value if isinstance(value, bool) else str(value).lower() in ("true", "yes", "on", "1")
 
 
@@ -55,7 +59,7 @@ def connection_user(values: Values) -> str:
 
 
 def _default_prefix(values: Values) -> str:
-    if _flag(resolve("cluster_become", values)):
+    if resolve("cluster_become", values):
         return "/opt/fromzero"
     home = _facts(values).get("user_dir")
     if not home:
@@ -123,7 +127,7 @@ def _interface(value: Any) -> str | None:
 
 KNOBS: Mapping[str, Knob] = {
     "cluster_user": Knob(connection_user, _account),
-    "cluster_become": Knob(lambda values: True, _boolean),
+    "cluster_become": Knob(lambda values: True, _boolean, read=_flag),
     "cluster_prefix": Knob(_default_prefix, _absolute),
     "cluster_environment": Knob(lambda values: f"{resolve('cluster_prefix', values)}/envs/train", _absolute),
     "cluster_accelerator": Knob(lambda values: "auto", _accelerator),
@@ -140,14 +144,17 @@ def resolve(name: str, values: Values) -> Any:
     :param name: a key of KNOBS.
     :param values: the host's variables as plain values: the knobs that are set, and C(ansible_facts), C(ansible_user),
         C(groups), C(inventory_dir), C(playbook_dir) for the defaults.
-    :raises KnobError: the name is unknown, or the default needs something that is not there.
+    :raises KnobError: the name is unknown, the given value cannot be used, or the default needs what is not there.
     """
     knob = KNOBS.get(name)
     if knob is None:
         raise KnobError(f"'{name}' is not a collection-wide variable; known are {', '.join(sorted(KNOBS))}.")
     value = values.get(name)
+    if name == "cluster_accelerator" and value in (None, "auto"):
+        value = _facts(values).get(ACCELERATOR_FACT, "auto")
     if value is None:
-        value = knob.default(values)
-    if name == "cluster_accelerator" and value == "auto":
-        return _facts(values).get(ACCELERATOR_FACT) or value
-    return value
+        return knob.default(values)
+    problem = knob.problem(value)
+    if problem:
+        raise KnobError(f"{name} is {value!r}: it {problem}.")
+    return knob.read(value)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named, slot_count
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import resolve
 
 _NO_PYTHON = re.compile(r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found")
 
@@ -18,8 +19,8 @@ _NO_PYTHON = re.compile(r"requires a minimum of Python|interpreter .* was not fo
 class Needs:
     """What nodes must have.
 
-    systems: versions by distribution as Ansible names it; disk: GB (10^9 bytes) free before the first installation, by
-    accelerator; clock_skew: seconds that clocks may differ.
+    systems: versions by distribution as Ansible names it. disk: GB (10^9 bytes) free before the first installation, by
+    accelerator. clock_skew: seconds that clocks may differ.
     """
 
     systems: Mapping[str, Sequence[str]]
@@ -32,14 +33,13 @@ class Needs:
 class Node:
     """What one node reported, and what the inventory says about it.
 
-    facts: Ansible's facts with fromzero_network, fromzero_gpus and fromzero_node, empty where gathering failed; failure:
-    what gathering said then.
+    facts: Ansible's facts with fromzero_network, fromzero_gpus and fromzero_node. values: its cluster_* variables and
+    hostfile_slots, where given.
     """
 
     name: str
     facts: Mapping[str, Any]
     values: Mapping[str, Any] = field(default_factory=dict)
-    failure: str = ""
 
     @property
     def report(self) -> Mapping[str, Any]:
@@ -56,7 +56,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def accelerator(nodes: Sequence[Node]) -> str:
-    """What the cluster computes on: what the inventory says, and for 'auto' cuda where any node has a GPU, else 'auto'."""
+    """What the inventory says the cluster computes on; for auto, cuda where any node has a GPU, else still auto."""
     wish = next(
         (str(node.values["cluster_accelerator"]) for node in nodes if node.values.get("cluster_accelerator")), "auto"
     )
@@ -73,8 +73,8 @@ def accelerator_problems(nodes: Sequence[Node]) -> list[str]:
     given = any(slot_count(node.values.get("hostfile_slots")) for node in nodes)
     if settled == "cuda" and not given and not any(node.gpus for node in nodes):
         return [
-            f"cluster_accelerator is 'cuda' but no NVIDIA GPU was found on {names}; set cluster_accelerator: cpu to train on CPUs, "
-            "or hostfile_slots where a node has GPUs that cannot be seen."
+            f"cluster_accelerator is 'cuda' but no NVIDIA GPU was found on {names}; set cluster_accelerator: cpu to "
+            "train on CPUs, or hostfile_slots where a node has GPUs that cannot be seen."
         ]
     return []
 
@@ -98,16 +98,33 @@ def _system_problem(node: Node, needs: Needs) -> str | None:
     if any(version == known or version.startswith(f"{known}.") for known in needs.systems.get(name, ())):
         return None
     known = "; ".join(f"{system} {', '.join(map(str, versions))}" for system, versions in needs.systems.items())
-    return f"{node.name} runs {name} {version}, which is not supported; supported are {known}. Reinstall it or take it out of group 'nodes'."
+    return (
+        f"{node.name} runs {name} {version}, which is not supported; supported are {known}. "
+        "Take it out of group 'nodes' or install one of these."
+    )
 
 
 def _python_problem(node: Node, needs: Needs) -> str | None:
-    if node.failure:
-        return f"{node.name} has no Python that can be used ({node.failure}); install Python {needs.python} or newer, or set ansible_python_interpreter."
     version = str(node.facts.get("python_version", ""))
     if _version(version) < _version(needs.python):
-        return f"{node.name} has Python {version}, and {needs.python} is the oldest that works; install a newer one and set ansible_python_interpreter."
+        return (
+            f"{node.name} has Python {version}, and {needs.python} is the oldest that works; install a newer one and "
+            "set ansible_python_interpreter."
+        )
     return None
+
+
+def lost_problems(lost: Mapping[str, str], needs: Needs) -> list[str]:
+    """Nodes where no Python can be used, which is a fault of the node's setup and not a passing one.
+
+    :param lost: what gathering facts said, by node, of nodes that it failed on.
+    """
+    return [
+        f"{name} has no Python that can be used ({said}); install Python {needs.python} or newer there, or set "
+        "ansible_python_interpreter."
+        for name, said in lost.items()
+        if _NO_PYTHON.search(said)
+    ]
 
 
 def _network_problem(node: Node) -> str | None:
@@ -118,12 +135,15 @@ def _network_problem(node: Node) -> str | None:
 def _account_problem(node: Node) -> str | None:
     account = node.report.get("account") or {}
     if account and not account["exists"]:
-        return f"{node.name} has no account '{account['name']}'; create it, or set cluster_user to an account that all nodes have."
-    login = node.facts.get("user_id")
-    if account and node.values.get("cluster_become") is False and login and account["name"] != login:
         return (
-            f"{node.name}: cluster_user is '{account['name']}' but Ansible connects as '{login}', and with cluster_become: false it cannot "
-            "act for another account; connect as cluster_user or leave it out."
+            f"{node.name} has no account '{account['name']}'; create it, or set cluster_user to an account that all "
+            "nodes have."
+        )
+    login = node.facts.get("user_id")
+    if account and login and account["name"] != login and not resolve("cluster_become", node.values):
+        return (
+            f"{node.name}: cluster_user is '{account['name']}' but Ansible connects as '{login}', and with "
+            "cluster_become: false it cannot act for another account; connect as cluster_user or leave it out."
         )
     return None
 
@@ -133,14 +153,17 @@ def _disk_problem(node: Node, needs: Needs, settled: str) -> str | None:
     if not disk:
         return None
     if not disk["writable"]:
-        return f"{node.name}: nothing can be written below {disk['path']}; set cluster_prefix to a folder of the account, or allow root by cluster_become: true."
+        return (
+            f"{node.name}: nothing can be written below {disk['path']}; set cluster_prefix to a folder of the account, "
+            "or allow root by cluster_become: true."
+        )
     needed = float(needs.disk.get(settled, 0))
     free = disk["free_bytes"] / 1e9
     if node.report.get("installed") or free >= needed:
         return None
     return (
-        f"{node.name} has {free:.1f} GB free at {disk['path']} and needs {needed:g} GB; make room, or set cluster_prefix to a larger "
-        "disk (preflight_disk_needed is the limit)."
+        f"{node.name} has {free:.1f} GB free at {disk['path']} and needs {needed:g} GB; make room, or set "
+        "cluster_prefix to a larger disk (preflight_disk_needed is the limit)."
     )
 
 
@@ -160,8 +183,8 @@ def clock_problems(nodes: Sequence[Node], limit: float) -> list[str]:
         if abs(skew) > limit:
             way = "ahead of" if skew > 0 else "behind"
             found.append(
-                f"{name}'s clock is {abs(skew):.0f} s {way} {reference}'s, more than the {limit:g} s allowed; set it right, "
-                "best by a time service such as chrony on all nodes."
+                f"{name}'s clock is {abs(skew):.0f} s {way} {reference}'s, more than the {limit:g} s allowed; set it "
+                "right, best by a time service such as chrony on all nodes."
             )
     return found
 
@@ -180,47 +203,46 @@ def twin_problems(nodes: Sequence[Node]) -> list[str]:
     same = [names for names in machines.values() if len(names) > 1]
     found = [f"{named(names)} are one machine; keep one of them in group 'nodes'." for names in same]
     found += [
-        f"{named(names)} have one address between nodes, {address}; set cluster_network to a network in which each has its own."
+        f"{named(names)} have one address between nodes, {address}; set cluster_network to a network in which each has "
+        "its own."
         for address, names in links.items()
         if len(names) > 1 and not any(set(names) <= set(twins) for twins in same)
     ]
     return found
 
 
-def shared_problems(nodes: Sequence[Node], resolved: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Defaults that come out differently on nodes although the launcher needs them to be equal.
-
-    :param resolved: for each variable, its value by node.
-    """
+def shared_problems(nodes: Sequence[Node]) -> list[str]:
+    """Defaults that come out differently on nodes, although the launcher starts one path as one account everywhere."""
     found = []
-    for name, by_node in resolved.items():
+    for name in ("cluster_user", "cluster_environment"):
         holders: dict[str, list[str]] = {}
         for node in nodes:
-            if node.name in by_node:
-                holders.setdefault(by_node[node.name], []).append(node.name)
+            holders.setdefault(str(resolve(name, {**node.values, "ansible_facts": node.facts})), []).append(node.name)
         if len(holders) > 1:
             each = ", ".join(f"'{value}' on {named(names)}" for value, names in holders.items())
             found.append(f"{name} comes to {each}, and the launcher needs one for all; set it for group 'nodes'.")
     return found
 
 
-def node_problems(nodes: Sequence[Node], needs: Needs, resolved: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """All that is wrong with the nodes of a run; nodes that were lost for other reasons than Python are not judged."""
-    found = [_python_problem(node, needs) for node in nodes if _NO_PYTHON.search(node.failure)]
-    here = [node for node in nodes if node.report]
-    settled = accelerator(here)
-    for node in here:
-        found += [
+def node_problems(nodes: Sequence[Node], needs: Needs) -> list[str]:
+    """All that is wrong with nodes that reported, each alone, then all together."""
+    settled = accelerator(nodes)
+    alone = [
+        problem
+        for node in nodes
+        for problem in (
             _system_problem(node, needs),
             _python_problem(node, needs),
             _network_problem(node),
             _account_problem(node),
-        ]
-        found.append(_disk_problem(node, needs, settled))
+            _disk_problem(node, needs, settled),
+        )
+        if problem
+    ]
     return [
-        *(problem for problem in found if problem),
-        *twin_problems(here),
-        *clock_problems(here, needs.clock_skew),
-        *shared_problems(here, resolved),
-        *(accelerator_problems(here) if here else ()),
+        *alone,
+        *twin_problems(nodes),
+        *clock_problems(nodes, needs.clock_skew),
+        *shared_problems(nodes),
+        *accelerator_problems(nodes),
     ]

@@ -66,5 +66,5 @@ def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
             how = "could not be reached" if loss.kind == "lost" else "failed"
             lines.append(f"  {host}: {how} at '{loss.task}': {loss.reason}.{_advice(loss.reason)}")
     if lines:
-        lines = ["", "Set aside, and left out of the hostfile:", *lines, "Repair and run again: what is done is kept."]
+        lines = ["", "Set aside; the others went on without:", *lines, "Repair and run again: what is done is kept."]
     return lines

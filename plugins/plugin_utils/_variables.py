@@ -24,6 +24,13 @@ _WORDS = {
     "list": "a list",
     "dict": "a mapping",
 }
+# What Ansible would turn into the type without a word, though nobody can have meant it.
+_NEVER: Mapping[str, tuple[type, ...]] = {
+    "str": (list, dict, bool),
+    "path": (list, dict, bool, int, float),
+    "int": (bool,),
+    "float": (bool,),
+}
 
 
 def shown(value: Any) -> str:
@@ -51,25 +58,24 @@ def complaint(name: str, value: Any, option: Option) -> str | None:
     with one digit after the point has lost the zeros that a version may have had.
     """
     kind = str(option.get("type") or "str")
-    wanted = _WORDS.get(kind)
-    if wanted is None:
+    if kind not in _WORDS:
         return None
+    wanted = f"must be {_WORDS[kind]}"
     if value is None:
         default_is_null = "default" in option and option["default"] is None
-        return None if default_is_null else f"must be {wanted}; remove the variable to use its default"
-    if kind in ("str", "path"):
-        if isinstance(value, (list, dict, bool)):
-            return f"must be {wanted}"
-        if isinstance(value, float) and re.fullmatch(r"\d+\.\d", str(value)):
-            return f"must be {wanted} in quotes, because {value} and {value}0 are the same number"
-    if kind in ("int", "float") and isinstance(value, bool):
-        return f"must be {wanted}"
+        return None if default_is_null else f"{wanted}; remove the variable to use its default"
+    if isinstance(value, _NEVER.get(kind, ())):
+        return wanted
+    if kind == "str" and isinstance(value, float) and re.fullmatch(r"\d+\.\d", str(value)):
+        return f"{wanted} in quotes, because {value} and {value}0 are the same number"
+    return _declared_complaint(name, value, option, wanted)
+
+
+def _declared_complaint(name: str, value: Any, option: Option, wanted: str) -> str | None:
     spec = {key: part for key, part in option.items() if key not in ("required", "default", "aliases")}
     errors = ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages
-    if not errors:
-        return None
-    if any("unable to convert" in text and f"'{name}' is of type" in text for text in errors):
-        return f"must be {wanted}"
+    if any(f"'{name}' is of type" in text and "unable to convert" in text for text in errors):
+        return wanted
     if option.get("choices") and any(text.startswith(f"value of {name} must be one") for text in errors):
         return f"must be one of {', '.join(map(str, option['choices']))}"
-    return f"does not fit: {'; '.join(errors)}".rstrip(".")
+    return f"does not fit: {'; '.join(errors)}".rstrip(".") if errors else None
