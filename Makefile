@@ -29,7 +29,7 @@ test: test-lint test-unit test-sanity test-molecule  ## All tests
 .PHONY: test-lint
 test-lint: venv  ## ansible-lint, yamllint, ruff, mypy, changelog
 	ansible-lint --offline --strict
-	yamllint --strict .
+	yamllint --strict --config-file .config/yamllint.yml .
 	ruff check
 	ruff format --check
 	mypy plugins sandbox bench
