@@ -74,8 +74,10 @@ def complaint(name: str, value: Any, option: Option) -> str | None:
 def _declared_complaint(name: str, value: Any, option: Option, wanted: str) -> str | None:
     spec = {key: part for key, part in option.items() if key not in ("required", "default", "aliases")}
     errors = ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages
-    if any(f"'{name}' is of type" in text and "unable to convert" in text for text in errors):
+    if any(text.startswith(f"argument '{name}' is of type") for text in errors):
         return wanted
+    if any(text.startswith(f"Elements value for option '{name}'") for text in errors):
+        return f"{wanted} in which each element is {_WORDS.get(option['elements'], option['elements'])}"
     if option.get("choices") and any(text.startswith(f"value of {name} must be one") for text in errors):
         return f"must be one of {', '.join(map(str, option['choices']))}"
     return f"does not fit: {'; '.join(errors)}".rstrip(".") if errors else None

@@ -1,0 +1,59 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import Loss, farewell, reason
+
+REASONS: list[tuple[dict[str, Any], str]] = [
+    ({"msg": "Task failed: Action failed: boo."}, "boo"),
+    ({"msg": "Task failed: Module failed: No space left on device"}, "No space left on device"),
+    ({"msg": "one\n\n  two"}, "one; two"),
+    ({"msg": "non-zero return code", "rc": 1, "stderr": "first\nlast words\n"}, "non-zero return code: last words"),
+    (
+        {"msg": "Module result deserialization failed", "rc": 127, "module_stderr": "python3: not found\nhint"},
+        "python3: not found",
+    ),
+    (
+        {"msg": "All items failed", "results": [{"failed": False}, {"failed": True, "msg": "item 2 broke"}]},
+        "item 2 broke",
+    ),
+    ({}, "it gave no reason"),
+]
+
+ADVICE = [
+    ("Host key verification failed", "known_hosts"),
+    ("trainer@10.0.0.1: Permission denied (publickey)", "access"),
+    ("ssh: connect to host 10.0.0.1 port 22: Connection refused", "ansible_host"),
+    ("ssh: Could not resolve hostname node9: Name or service not known", "ansible_host"),
+    ("Connection timed out", "ansible_host"),
+    ("The module interpreter '/usr/bin/python3' was not found", "ansible_python_interpreter"),
+    ("Missing sudo password", "cluster_become: false"),
+]
+
+
+@pytest.mark.parametrize(("result", "wanted"), REASONS)
+def test_a_reason_is_one_line_without_ansibles_preamble(result: dict[str, Any], wanted: str) -> None:
+    assert reason(result) == wanted
+
+
+def test_each_node_is_named_with_its_task_and_reason() -> None:
+    lines = farewell({"a": Loss("failed", "Install x", "disk full"), "b": Loss("lost", "Gather facts", "no route")})
+    assert "  a: failed at 'Install x': disk full." in lines
+    assert "  b: could not be reached at 'Gather facts': no route." in lines
+
+
+@pytest.mark.parametrize(("said", "remedy"), ADVICE)
+def test_a_known_reason_comes_with_what_to_do(said: str, remedy: str) -> None:
+    line = next(line for line in farewell({"a": Loss("lost", "Gather facts", said)}) if said in line)
+    assert "What to do: " in line
+    assert remedy in line
+
+
+def test_nothing_is_said_when_all_are_there_or_the_run_ended_for_all() -> None:
+    assert farewell({}) == []
+    assert farewell({"a": Loss("failed", "Refuse", "bad inventory", for_all=True)}) == []
