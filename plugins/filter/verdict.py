@@ -1,0 +1,72 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: verdict
+author: The fromzero team (@fromzero)
+version_added: 0.1.0
+short_description: Judges what the probes of a cluster found
+description:
+  - Turns the results of the role P(fromzero.deepspeed.verify#role)'s tasks into checks, each with the reason and the
+    fix where it failed, and into one verdict.
+options:
+  _input:
+    description:
+      - What was found. V(nodes) are the nodes of the run that are still there, V(head) the one that launches, V(away)
+        the nodes that C(--limit) leaves alone, V(lost) those that dropped out of the run, V(set_aside) the reasons for
+        that by name where they are known, V(packages) the packages that must be there in the same version.
+      - V(environments) and V(ssh) hold the results of M(fromzero.deepspeed.environment_info) and
+        M(fromzero.deepspeed.ssh_probe) by node, V(pdsh) and V(training) those of the C(pdsh) command and of
+        M(fromzero.deepspeed.training_run) on the head; empty where they were not run.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: A verdict on one node
+  ansible.builtin.debug:
+    msg: "{{ {'nodes': ['node1'], 'head': 'node1', 'ssh': {'node1': found}} | fromzero.deepspeed.verdict }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The verdict.
+  type: dict
+  contains:
+    ok: {description: Whether every check passed., type: bool}
+    checks:
+      description: The checks, each with C(layer), C(name), C(node), C(ok), C(reason), C(fix) and C(seconds).
+      type: list
+      elements: dict
+    summary: {description: "World size, hosts, all-reduce, first and last loss, number of failed checks.", type: dict}
+    text: {description: The summary as lines., type: list, elements: str}
+    failures: {description: A sentence for each check that failed., type: list, elements: str}
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict import Cluster, judge
+
+
+def verdict(found: Mapping[str, Any]) -> dict[str, Any]:
+    """See DOCUMENTATION."""
+    if not isinstance(found, Mapping):
+        raise AnsibleFilterError("verdict wants a dictionary of what the probes found.")
+    try:
+        cluster = Cluster(**{str(name): value for name, value in found.items()})
+    except TypeError as error:
+        raise AnsibleFilterError(f"verdict cannot use what it was given: {error}.") from error
+    return judge(cluster)
+
+
+class FilterModule:
+    """Offers the filter under its name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """The filter by its name."""
+        return {"verdict": verdict}

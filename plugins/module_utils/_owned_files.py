@@ -1,0 +1,47 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Tells what a file holds now, who wrote it, and what has to happen to it. Pure functions over texts."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: What a record says of a file, by its path: the SHA-256 sum of what was written there last.
+Record = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What to do with one file: write it, and first keep what is there."""
+
+    write: bool
+    by_hand: bool
+    difference: str
+
+
+def digest(content: str) -> str:
+    """The SHA-256 sum of a text, as hexadecimal digits."""
+    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def judge(path: str, present: str | None, wanted: str | None, record: Record) -> Judgement:
+    """Compare a file with what it should hold and with what was written there last.
+
+    :param path: where the file lies; the key of its entry in the record.
+    :param present: what it holds; None where there is no file.
+    :param wanted: what it should hold; None where it is only looked at.
+    :param record: the sums of what was written last.
+    """
+    by_hand = present is not None and record.get(path) != digest(present)
+    if wanted is None or present == wanted:
+        # The same words, whoever wrote them: there is nothing to keep.
+        return Judgement(False, by_hand and present != wanted, "")
+    difference = "".join(
+        difflib.unified_diff(
+            (present or "").splitlines(keepends=True), wanted.splitlines(keepends=True), path, "written now"
+        )
+    )
+    return Judgement(True, by_hand, difference)

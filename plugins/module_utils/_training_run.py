@@ -1,0 +1,119 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Starts a short DeepSpeed run on several nodes, bounds its time, reads what the ranks tell, and cleans up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch_hostfile import HostfileError, parse_hostfile
+
+# Each rank writes a flat JSON object behind this mark; two ranks may share a line, and pdsh puts the host before it.
+_TOLD = re.compile(r"FROMZERO_VERIFY (\{[^{}]*\})")
+_GRACE = 20.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its status (124 when the time was up), all it wrote, and how long it took."""
+
+    status: int
+    output: str
+    seconds: float
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the command was stopped because its time was up."""
+        return self.status == 124
+
+
+def told(output: str) -> list[dict[str, Any]]:
+    """What the ranks said, in the order in which it arrived; a line that was cut is passed over."""
+    said = []
+    for match in _TOLD.finditer(output):
+        with contextlib.suppress(ValueError):
+            said.append(json.loads(match.group(1)))
+    return said
+
+
+def participants(hostfile: str, nodes: Sequence[str]) -> dict[str, int]:
+    """The slots of those hosts of a hostfile that are among the nodes, in the order of the hostfile.
+
+    :raises HostfileError: the hostfile cannot be used, or names none of the nodes.
+    """
+    slots = {name: count for name, count in parse_hostfile(hostfile).items() if name in set(nodes)}
+    if not slots:
+        raise HostfileError(f"The hostfile names none of {', '.join(nodes)}; run the hostfile playbook.")
+    return slots
+
+
+def launch_command(
+    launcher: str, hostfile: str, everyone: Sequence[str], chosen: Sequence[str], port: int
+) -> list[str]:
+    """The command up to the script. Only a run on fewer hosts than the hostfile names has to choose among them."""
+    command = [launcher, "--hostfile", hostfile, "--master_port", str(port)]
+    return command if list(everyone) == list(chosen) else [*command, "--include", "@".join(chosen)]
+
+
+def _stop(process: subprocess.Popen[str]) -> str:
+    """End a launcher with all its children: politely first, since it then stops the ranks on the other nodes."""
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.communicate(timeout=_GRACE)[0]
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0]
+
+
+def run_bounded(command: Sequence[str], environment: Mapping[str, str], folder: str, seconds: float) -> Outcome:
+    """Run a command in a session of its own.
+
+    :raises OSError: the command cannot be started.
+    """
+    started = time.monotonic()
+    with subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=folder,
+        env={**os.environ, **environment},
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            output, status = process.communicate(timeout=seconds)[0], process.returncode
+        except subprocess.TimeoutExpired:
+            output, status = _stop(process), 124
+    return Outcome(status, output, round(time.monotonic() - started, 1))
+
+
+def sweep_command(hosts: Sequence[str], script: str) -> list[str]:
+    """The command that ends what a broken run left on the nodes. The pattern does not match the command itself."""
+    folder, _, name = script.rpartition("/")
+    pattern = f"{folder}/[{name[0]}]{name[1:]}"
+    return ["pdsh", "-R", "ssh", "-t", "10", "-u", "20", "-w", ",".join(hosts), f"pkill -KILL -f '{pattern}' || true"]
+
+
+__all__ = [
+    "HostfileError",
+    "Outcome",
+    "launch_command",
+    "parse_hostfile",
+    "participants",
+    "run_bounded",
+    "sweep_command",
+    "told",
+]

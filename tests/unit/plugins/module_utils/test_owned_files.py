@@ -1,0 +1,38 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files import digest, judge
+
+PATH = "/job/hostfile"
+OURS = {PATH: digest("ours\n")}
+
+# name, what is there, what is wanted, the record, (write, by hand)
+JUDGED = [
+    ("nothing there", None, "new\n", {}, (True, False)),
+    ("written by us, still right", "ours\n", "ours\n", OURS, (False, False)),
+    ("written by us, to be changed", "ours\n", "new\n", OURS, (True, False)),
+    ("edited by hand", "theirs\n", "new\n", OURS, (True, True)),
+    ("there before us", "theirs\n", "new\n", {}, (True, True)),
+    ("edited by hand to what is wanted", "new\n", "new\n", OURS, (False, False)),
+    ("emptied by hand", "", "new\n", OURS, (True, True)),
+    ("only looked at, ours", "ours\n", None, OURS, (False, False)),
+    ("only looked at, theirs", "theirs\n", None, OURS, (False, True)),
+]
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "record", "expected"), [row[1:] for row in JUDGED], ids=[row[0] for row in JUDGED]
+)
+def test_an_edited_file_is_told_from_one_that_was_written(present, wanted, record, expected):
+    verdict = judge(PATH, present, wanted, record)
+    assert (verdict.write, verdict.by_hand) == expected
+
+
+def test_difference_shows_both_sides():
+    difference = judge(PATH, "a slots=1\nb slots=2\n", "a slots=1\nb slots=4\n", {}).difference
+    assert "-b slots=2\n" in difference
+    assert "+b slots=4\n" in difference
