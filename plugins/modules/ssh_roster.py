@@ -34,10 +34,12 @@ options:
     type: list
     elements: dict
     required: true
-  explain:
-    description: Warn about members that files cannot name, and about keys that have to wait.
+  asked:
+    description:
+      - Members that no run has seen were asked as well, so those that are still missing are named in a warning.
+      - Where this is false and members are missing, nothing is stored, as the caller asks them first.
     type: bool
-    default: true
+    default: false
 attributes:
   check_mode:
     description: Says what would change and gives back the same records.
@@ -96,11 +98,13 @@ def roster(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     before = see(Path(given["path"]))
     merged = merge(given["members"], given["run"], given["records"], before.text or "")
-    landing = Landing(before=before, text=write_roster(merged.records), mode=None, ours=True)
+    complete = given["asked"] or not merged.missing
+    text = write_roster(merged.records) if complete else before.text
+    landing = Landing(before=before, text=text, mode=None, ours=True)
     if landing.changed and not module.check_mode:
         before.path.parent.mkdir(parents=True, exist_ok=True)
         land(landing)
-    for warning in merged.warnings if given["explain"] else ():
+    for warning in merged.warnings if complete else ():
         module.warn(warning)
     return {
         "changed": landing.changed,
@@ -120,7 +124,7 @@ def main() -> None:
             "members": {"type": "list", "elements": "str", "required": True},
             "run": {"type": "list", "elements": "str", "required": True},
             "records": {"type": "list", "elements": "dict", "required": True},
-            "explain": {"type": "bool", "default": True},
+            "asked": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -1,0 +1,252 @@
+"""What role ssh_mesh promises when a cluster changes: each test runs the playbook again in its own way.
+
+The tests share the nodes. Each leaves a mesh in which every node reaches every other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+import yaml
+
+SCENARIO = Path(__file__).parents[1]
+PROJECT = SCENARIO.parents[1]
+INVENTORY = PROJECT / "build" / "clusters" / SCENARIO.name / "hosts.yml"
+PLAYBOOK = ["ansible-playbook", str(SCENARIO / "converge.yml")]
+SSH = "ssh -o BatchMode=yes -o ConnectTimeout=5"
+LEAVER = "node3"
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The cluster, and ways to run the playbook against it."""
+
+    folder: Path
+    inventory: Mapping[str, Any]
+
+    @property
+    def nodes(self) -> list[str]:
+        return list(self.inventory["nodes"]["hosts"])
+
+    def host(self, node: str) -> Any:
+        return testinfra.get_host(f"ansible://{node}?ansible_inventory={INVENTORY}")
+
+    def address(self, node: str) -> str:
+        return str(self.inventory["nodes"]["hosts"][node]["ansible_host"])
+
+    def command(self, *arguments: str, **hosts: Mapping[str, Any] | None) -> list[str]:
+        """The playbook's command line; a host given as None is not in the inventory, one as a dict has more variables."""
+        changed = json.loads(json.dumps(self.inventory))
+        for node, variables in hosts.items():
+            if variables is None:
+                del changed["nodes"]["hosts"][node]
+            else:
+                changed["nodes"]["hosts"][node].update(variables)
+        path = self.folder / "hosts.yml"
+        path.write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+        artifacts = f"cluster_artifacts={self.folder / 'artifacts'}"
+        return [*PLAYBOOK, "-i", str(path), "-e", artifacts, *arguments]
+
+    def play(self, *arguments: str, **hosts: Mapping[str, Any] | None) -> subprocess.CompletedProcess[str]:
+        command = self.command(*arguments, **hosts)
+        return subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
+
+    def unreached(self) -> list[str]:
+        """Every way between two nodes that is closed."""
+        targets = " ".join(self.nodes)
+        script = f'for target in {targets}; do {SSH} $target true || echo "$target"; done'
+        return [
+            f"{source} to {target}"
+            for source in self.nodes
+            for target in self.host(source).check_output(script).split()
+        ]
+
+    def keys(self) -> dict[str, str]:
+        """The public half of each node's key."""
+        return {
+            node: self.host(node).check_output("ssh-keygen -y -f ~/.ssh/id_ed25519").split()[1] for node in self.nodes
+        }
+
+    def text(self, node: str, path: str) -> str:
+        return str(self.host(node).file(path).content_string)
+
+
+AUTHORIZED = "/home/trainer/.ssh/authorized_keys"
+WHAT_OTHERS_KNOW = (AUTHORIZED, "/etc/hosts", "/etc/ssh/ssh_known_hosts")
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+    made = Mesh(tmp_path_factory.mktemp("mesh"), yaml.safe_load(INVENTORY.read_text(encoding="utf-8")))
+    done = made.play()
+    assert done.returncode == 0, done.stdout
+    assert made.unreached() == []
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _whole_afterwards(mesh: Mesh) -> Iterator[None]:
+    yield
+    assert mesh.unreached() == []
+
+
+def changes(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """How many tasks changed something, by host."""
+    recap = done.stdout.split("PLAY RECAP")[1].splitlines()[1:]
+    return {line.split()[0]: int(line.split("changed=")[1].split()[0]) for line in recap if "changed=" in line}
+
+
+def test_a_run_with_limit_keeps_what_is_known_of_the_others(mesh: Mesh) -> None:
+    done = mesh.play("--limit", "node1")
+    assert done.returncode == 0, done.stdout
+    assert changes(done) == {"node1": 0}
+
+
+def test_a_run_with_limit_asks_nodes_that_no_run_has_seen(mesh: Mesh) -> None:
+    done = mesh.play("--limit", "node1", "-e", f"ssh_mesh_roster={mesh.folder / 'empty' / 'roster.json'}")
+    assert done.returncode == 0, done.stdout
+    assert changes(done) == {"node1": 1}, "the roster alone is new"
+
+
+def test_nodes_outside_the_limit_are_not_touched(mesh: Mesh) -> None:
+    before = {path: mesh.text("node2", path) for path in WHAT_OTHERS_KNOW}
+    done = mesh.play("--limit", "node1", node3=None)
+    assert done.returncode == 0, done.stdout
+    assert changes(done)["node1"] > 0
+    assert {path: mesh.text("node2", path) for path in WHAT_OTHERS_KNOW} == before
+    assert mesh.play().returncode == 0
+
+
+def test_a_node_that_does_not_answer_keeps_its_place(mesh: Mesh) -> None:
+    before = {path: mesh.text("node1", path) for path in WHAT_OTHERS_KNOW}
+    done = mesh.play(node3={"ansible_port": 1})
+    assert done.returncode == 4, done.stdout
+    assert {path: mesh.text("node1", path) for path in WHAT_OTHERS_KNOW} == before
+
+
+def test_a_node_that_nobody_has_seen_is_named(mesh: Mesh) -> None:
+    gone = {"ansible_host": mesh.address(LEAVER), "ansible_port": 1}
+    done = mesh.play("--limit", "node1", "-e", f"ssh_mesh_roster={mesh.folder / 'none.json'}", node3=gone)
+    assert "Nothing is known yet of node3" in done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout
+    assert mesh.play().returncode == 0
+
+
+def test_a_node_that_left_loses_its_access_and_lines_of_the_user_stay(mesh: Mesh) -> None:
+    mesh.host("node1").check_output(f"echo 'ssh-ed25519 AAAAmine me@laptop' >> {AUTHORIZED}")
+    done = mesh.play(node3=None)
+    assert done.returncode == 0, done.stdout
+    for path in WHAT_OTHERS_KNOW:
+        assert LEAVER not in mesh.text("node1", path)
+    assert mesh.host(LEAVER).run(f"{SSH} node1 true || exit 1").rc == 1
+    assert "ssh-ed25519 AAAAmine me@laptop\n" in mesh.text("node1", AUTHORIZED)
+    assert mesh.play().returncode == 0
+    assert "ssh-ed25519 AAAAmine me@laptop\n" in mesh.text("node1", AUTHORIZED)
+
+
+def test_rotation_gives_every_node_a_new_key_and_refuses_the_old_one(mesh: Mesh) -> None:
+    before = mesh.keys()
+    old = mesh.host("node1")
+    old.check_output("cp ~/.ssh/id_ed25519 /tmp/old_key")
+    done = mesh.play("-e", "ssh_mesh_rotate=true")
+    assert done.returncode == 0, done.stdout
+    after = mesh.keys()
+    assert not set(before.values()) & set(after.values())
+    for key in before.values():
+        assert key not in mesh.text("node2", AUTHORIZED)
+    assert old.run(f"{SSH} -F /dev/null -o IdentitiesOnly=yes -i /tmp/old_key node2 true || exit 1").rc == 1
+    assert changes(mesh.play()) == dict.fromkeys(mesh.nodes, 0)
+
+
+def test_rotation_of_a_part_of_the_nodes_waits_for_the_rest(mesh: Mesh) -> None:
+    before = mesh.keys()
+    done = mesh.play("--limit", "node1", "-e", "ssh_mesh_rotate=true")
+    assert done.returncode == 0, done.stdout
+    assert "The new keys of node1 wait until node2, node3 can accept them" in done.stdout + done.stderr
+    assert mesh.keys() == before
+    assert mesh.unreached() == []
+    assert mesh.play().returncode == 0
+    assert mesh.keys()["node1"] != before["node1"]
+
+
+def broken_off_at(task: str) -> Callable[[Mesh], None]:
+    def run(mesh: Mesh) -> None:
+        with subprocess.Popen(
+            mesh.command("-e", "ssh_mesh_rotate=true"), cwd=PROJECT, text=True, stdout=subprocess.PIPE, process_group=0
+        ) as running:
+            assert running.stdout is not None
+            seen = any(f": {task}]" in line for line in running.stdout)
+            os.killpg(running.pid, signal.SIGKILL)
+        assert seen, f"the run ended before '{task}'"
+
+    return run
+
+
+@pytest.mark.parametrize("task", ["Trust | Land the files", "Switch to the new keys"])
+def test_a_rotation_that_breaks_off_locks_nobody_out_and_is_finished_by_the_next_run(mesh: Mesh, task: str) -> None:
+    before = mesh.keys()
+    broken_off_at(task)(mesh)
+    assert mesh.unreached() == []
+    done = mesh.play()
+    assert done.returncode == 0, done.stdout
+    assert not set(before.values()) & set(mesh.keys().values())
+    for node in mesh.nodes:
+        assert not mesh.host(node).file("/home/trainer/.ssh/id_ed25519.next").exists
+
+
+def test_one_shared_key_replaces_the_keys_of_all_nodes(mesh: Mesh) -> None:
+    done = mesh.play("-e", "ssh_mesh_shared_key=true", "-vvv")
+    assert done.returncode == 0, done.stdout
+    assert len(set(mesh.keys().values())) == 1
+    assert "PRIVATE KEY" not in done.stdout + done.stderr
+    again = mesh.play("-e", "ssh_mesh_shared_key=true")
+    assert changes(again) == dict.fromkeys(mesh.nodes, 0)
+
+
+def test_the_shared_key_is_rotated_as_one(mesh: Mesh) -> None:
+    before = mesh.keys()
+    done = mesh.play("-e", "ssh_mesh_shared_key=true", "-e", "ssh_mesh_rotate=true")
+    assert done.returncode == 0, done.stdout
+    after = set(mesh.keys().values())
+    assert len(after) == 1
+    assert after.isdisjoint(before.values())
+
+
+def test_nodes_part_again_from_a_shared_key(mesh: Mesh) -> None:
+    assert mesh.play("-e", "ssh_mesh_rotate=true").returncode == 0
+    assert len(set(mesh.keys().values())) == len(mesh.nodes)
+
+
+def test_a_key_with_a_passphrase_is_named_with_what_to_do(mesh: Mesh) -> None:
+    host = mesh.host("node2")
+    host.check_output("ssh-keygen -q -p -P '' -N secret -f ~/.ssh/id_ed25519")
+    done = mesh.play()
+    host.check_output("ssh-keygen -q -p -P secret -N '' -f ~/.ssh/id_ed25519")
+    assert done.returncode == 2
+    assert "The key /home/trainer/.ssh/id_ed25519 has a passphrase" in done.stdout
+    assert "ssh-keygen -p -f" in done.stdout
+
+
+def test_sshd_with_a_broken_configuration_is_left_alone(mesh: Mesh) -> None:
+    host = mesh.host("node1")
+    drop_in = "/etc/ssh/sshd_config.d/10-fromzero-ssh-mesh.conf"
+    with host.sudo():
+        host.check_output(f"rm {drop_in}")
+        host.check_output("echo 'NoSuchOption yes' > /etc/ssh/sshd_config.d/99-broken.conf")
+    done = mesh.play()
+    with host.sudo():
+        host.check_output("rm /etc/ssh/sshd_config.d/99-broken.conf")
+    assert done.returncode == 0, done.stdout
+    assert not host.file(drop_in).exists
+    assert "sshd -t refuses its configuration" in done.stdout + done.stderr
+    assert mesh.play().returncode == 0
+    assert host.file(drop_in).exists
