@@ -19,6 +19,9 @@ SECTIONS = ("packages", "torch", "deepspeed", "apex")
 # What DeepSpeed calls each accelerator; ROCm builds of torch answer under the name cuda.
 DEEPSPEED_ACCELERATOR = {"cpu": "cpu", "cuda": "cuda", "rocm": "cuda"}
 RECORDS = ".fromzero"
+# What DeepSpeed compiles at the first run where it was not built before: for any run on CPUs, and on GPUs for any run
+# with its usual optimizer.
+_USED_AT_START = {"cpu": "deepspeed_shm_comm", "cuda": "fused_adam"}
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OP = re.compile(r"^(?P<name>\S+)\s+\.*\s*\[(?P<installed>YES|NO)\]\s*\.*\s*\[(?P<compatible>OKAY|NO)\]$")
@@ -142,6 +145,7 @@ def read_records(prefix: str) -> dict[str, Any]:
 def _deepspeed(answer: Mapping[str, Any]) -> dict[str, Any]:
     ops = parse_ds_report(answer["report"])
     switches = answer["switches"]
+    first = _USED_AT_START.get(answer["accelerator"])
     return {
         "version": answer["version"],
         "path": answer["path"],
@@ -149,6 +153,7 @@ def _deepspeed(answer: Mapping[str, Any]) -> dict[str, Any]:
         "built_for": answer["built_for"],
         "built_with": answer["built_with"],
         "installed_ops": sorted(name for name, installed in answer["installed_ops"].items() if installed),
+        "compiles_at_start": [first] if first in ops and not ops[first]["installed"] else [],
         "ops": {name: {**op, "switch": switches.get(name, "")} for name, op in ops.items()},
     }
 

@@ -127,6 +127,11 @@ deepspeed:
     built_for: {description: The accelerator that it was built for., type: str, returned: when DeepSpeed imports}
     built_with: {description: The torch and CUDA that it was built with., type: dict, returned: when DeepSpeed imports}
     installed_ops: {description: Ops it was built with., type: list, elements: str, returned: when DeepSpeed imports}
+    compiles_at_start:
+      description: Ops that the first training run has to compile, for which the node needs a compiler.
+      type: list
+      elements: str
+      returned: when DeepSpeed imports
     ops:
       description:
         - The table of C(ds_report), by name of op. C(installed) and C(compatible) as printed there, C(switch) the

@@ -1,0 +1,129 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which ops of DeepSpeed are wished for, and whether an environment has them. Pure functions over plain values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+ALL = "DS_BUILD_OPS"
+_SWITCH = re.compile(r"^DS_BUILD_[A-Z0-9_]+$")
+_ON = (True, 1, "1", "true", "True", "yes", "on")
+_OFF = (False, 0, "0", "false", "False", "no", "off")
+
+
+class SwitchError(ValueError):
+    """A switch cannot be used; the text is a sentence for the user."""
+
+
+def switches(wish: Mapping[str, Any]) -> dict[str, str]:
+    """DS_BUILD_* switches as the variables of a build: values 1 and 0.
+
+    :raises SwitchError: a name or a value is not that of a switch.
+    """
+    found = {}
+    for name, value in wish.items():
+        if not _SWITCH.match(name):
+            raise SwitchError(
+                f"{name!r} in deepspeed_build is not the name of a switch, which begins with DS_BUILD_; other "
+                "variables of a build belong into deepspeed_build_environment."
+            )
+        if value not in _ON and value not in _OFF:
+            raise SwitchError(f"{name} in deepspeed_build is {value!r}; a switch is 1 or 0.")
+        found[name] = "1" if value in _ON else "0"
+    return found
+
+
+def wanted(switches_given: Mapping[str, str]) -> list[str]:
+    """The names of the switches that are on."""
+    return sorted(name for name, value in switches_given.items() if value == "1")
+
+
+def build_problems(environment: Mapping[str, Any], given: Mapping[str, str], variables: Mapping[str, Any]) -> list[str]:
+    """What stands in the way of installing DeepSpeed into an environment.
+
+    :param environment: what the module environment_info returned; torch gathered.
+    :param given: switches of a build that is to be made here; empty where none is.
+    :param variables: further variables of the build.
+    """
+    prefix = environment["prefix"]
+    if not environment["exists"]:
+        return list(environment["errors"])
+    if "torch" not in environment["packages"]:
+        return [f"torch is not installed in {prefix}; DeepSpeed needs it before. Run the role torch first."]
+    if not environment["torch"]:
+        return [error for error in environment["errors"] if error.startswith("torch")]
+    cuda = str(environment["torch"].get("cuda") or "0")
+    if wanted(given) and int(cuda.split(".", maxsplit=1)[0]) >= 13 and "TORCH_CUDA_ARCH_LIST" not in variables:
+        return [
+            f"DeepSpeed's own list of GPU architectures is refused by CUDA {cuda} of torch in {prefix}; name those of "
+            "the GPUs, for example deepspeed_build_environment: {TORCH_CUDA_ARCH_LIST: '8.0;9.0'}."
+        ]
+    return []
+
+
+def _missing(ops: Mapping[str, Mapping[str, Any]], given: Mapping[str, str], where: str) -> list[str]:
+    found = []
+    by_switch = {op["switch"]: name for name, op in ops.items()}
+    for switch in wanted(given):
+        if switch == ALL:
+            continue
+        name = by_switch.get(switch)
+        if name is None:
+            known = ", ".join(sorted(filter(None, by_switch)))
+            found.append(f"{switch} builds no op of {where}; its switches are {known}.")
+        elif not ops[name]["installed"]:
+            reason = " ".join(ops[name]["remarks"]) or (
+                "it is compatible, so it was installed without this switch"
+                if ops[name]["compatible"]
+                else "ds_report says it is not compatible, without a reason"
+            )
+            found.append(f"The op {name} ({switch}) is not built into {where}: {reason}.")
+    if given.get(ALL) == "1":
+        left_out = sorted(
+            name
+            for name, op in ops.items()
+            if op["compatible"]
+            and not op["installed"]
+            and given.get(op["switch"], "1") == "1"
+            # A placeholder without sources, which no build installs.
+            and op["switch"] != "DS_BUILD_NOT_IMPLEMENTED"
+        )
+        if left_out:
+            found.append(f"{ALL} asks for all ops that can be built, and {where} lacks {', '.join(left_out)}.")
+    return found
+
+
+def _stale(deepspeed: Mapping[str, Any], torch: Mapping[str, Any], where: str) -> list[str]:
+    """Built ops load only under the torch and CUDA that they were built with, which ds_report does not look at."""
+    if not deepspeed["installed_ops"] or not torch:
+        return []
+    built = deepspeed["built_with"]
+    now = {
+        "torch": (built.get("version"), ".".join(torch["version"].split("+", 1)[0].split(".")[:2])),
+        "CUDA": (built.get("cuda_version"), torch.get("cuda")),
+    }
+    return [
+        f"The ops of {where} were built with {what} {before}, and torch there is now {after}; build them again."
+        for what, (before, after) in now.items()
+        if before not in (None, "0.0") and before != after
+    ]
+
+
+def problems(environment: Mapping[str, Any], version: str, given: Mapping[str, str]) -> Sequence[str]:
+    """One sentence for each way in which the DeepSpeed of an environment is not what was asked for.
+
+    :param environment: what the module environment_info returned, torch and deepspeed gathered.
+    :param version: of DeepSpeed; empty: any.
+    :param given: switches as L(switches) returned them.
+    """
+    deepspeed = environment["deepspeed"]
+    if not deepspeed:
+        return [error for error in environment["errors"] if not error.startswith("apex")]
+    where = f"DeepSpeed {deepspeed['version']} in {environment['prefix']}"
+    found = []
+    if version and deepspeed["version"].split("+", 1)[0] != version.split("+", 1)[0]:
+        found.append(f"{where} is not the version {version} that was asked for.")
+    return [*found, *_stale(deepspeed, environment["torch"], where), *_missing(deepspeed["ops"], given, where)]
