@@ -12,7 +12,7 @@ short_description: What decides whether a node can take part in a cluster
 description:
   - Room for what will be installed, how far the clock is off, whether the account that trains exists, and which
     machine this is.
-  - Finds facts only; the filter P(fromzero.deepspeed.node_problems#filter) judges them for all nodes together.
+  - Finds facts only; the lookup P(fromzero.deepspeed.node_problems#lookup) judges them for all nodes together.
 options:
   path:
     description: The folder that things will be installed in; it need not exist.

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -31,33 +31,71 @@ def plain(value: Any) -> Any:
     return next((kind(value) for kind in (bool, int, float, str) if isinstance(value, kind)), value)
 
 
-def given(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The variables of a host that are there and can be evaluated now.
+def given(read: Callable[[str], Any], names: Iterable[str]) -> dict[str, Any]:
+    """Those of the variables that can be evaluated now.
 
     What needs facts that are not gathered, or a variable that a role brings, is judged by its role later.
     """
     found = {}
     for name in names:
-        if name in variables:
-            try:
-                found[name] = plain(variables[name])
-            except AnsibleError:
-                continue
+        try:
+            found[name] = plain(read(name))
+        except AnsibleError:
+            continue
     return found
 
 
-def nodes_of(hostvars: HostVars, hosts: Sequence[str]) -> list[Node]:
-    """What each of the hosts has reported so far."""
-    return [
-        Node(str(host), given(hostvars[host].get("ansible_facts") or {}, _FACTS), given(hostvars[host], _VALUES))
-        for host in hosts
-    ]
+class View:
+    """The variables of all hosts, as far as a play sees them.
 
+    Ansible's hostvars lack what a play or a task sets for all its hosts; a host that has no value of its own gets what
+    the current host sees and its hostvars do not have.
 
-def failures_of(hostvars: HostVars, hosts: Sequence[str], result: str) -> dict[str, str]:
-    """What a task said on those of the hosts that it failed on, by host.
-
-    :param result: the variable that the task registered its result in.
+    :param variables: the variables of the current task, not evaluated. template: evaluates one of them.
     """
-    said = {str(host): hostvars[host].get(result) or {} for host in hosts}
-    return {host: reason(outcome) for host, outcome in said.items() if outcome.get("failed")}
+
+    def __init__(self, variables: Mapping[str, Any], template: Callable[[Any], Any]) -> None:
+        self._variables = variables
+        self._template = template
+        self._hostvars: HostVars = variables["hostvars"]
+        self.groups = {str(name): [str(host) for host in hosts] for name, hosts in variables["groups"].items()}
+
+    def hosts(self, name: str) -> list[str]:
+        """A variable of the task that is a list of hosts."""
+        return [str(host) for host in self._template(self._variables[name])]
+
+    def names(self, host: str) -> set[str]:
+        """The names of all variables that a host has."""
+        return {str(name) for name in self._hostvars[host]}
+
+    def values(self, hosts: Sequence[str], names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Those of the variables that hosts are given and that can be evaluated now, by host."""
+        wanted = set(names)
+        for_all = self._for_all(wanted)
+        return {host: {**for_all, **self._of(host, wanted)} for host in hosts}
+
+    def nodes(self, hosts: Sequence[str]) -> list[Node]:
+        """What each of the hosts has reported so far."""
+        values = self.values(hosts, _VALUES)
+        facts = {host: self._hostvars[host].get("ansible_facts") or {} for host in hosts}
+        return [
+            Node(host, given(facts[host].__getitem__, set(_FACTS) & set(facts[host])), values[host]) for host in hosts
+        ]
+
+    def failures(self, hosts: Sequence[str], result: str) -> dict[str, str]:
+        """What a task said on those of the hosts that it failed on, by host.
+
+        :param result: the variable that the task registered its result in.
+        """
+        said = {host: self._hostvars[host].get(result) or {} for host in hosts}
+        return {host: reason(outcome) for host, outcome in said.items() if outcome.get("failed")}
+
+    def _of(self, host: str, names: set[str]) -> dict[str, Any]:
+        variables = self._hostvars[host]
+        return given(variables.__getitem__, names & set(variables))
+
+    def _for_all(self, names: set[str]) -> dict[str, Any]:
+        own = set(self._hostvars[str(self._variables["inventory_hostname"])])
+        # Where a task runs is a matter of its host alone.
+        seen = {name for name in names & set(self._variables) - own if not name.startswith("ansible_")}
+        return given(lambda name: self._template(self._variables[name]), seen)

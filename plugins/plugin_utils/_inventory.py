@@ -19,7 +19,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables impo
 Groups = Mapping[str, Sequence[str]]
 Given = Mapping[str, Mapping[str, Any]]
 
-_SLOTS = "hostfile_slots"
+_SLOTS = {"hostfile_slots": "what is measured", "hostfile_cpu_slots": "one for each node"}
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _NAMED_AT_ONCE = 5
 _REMEDY = "use a name of letters, digits, dots and dashes, and put the address in ansible_host"
@@ -163,23 +163,27 @@ def slot_count(value: Any) -> int | None:
 
 
 def slot_problems(nodes: Sequence[str], given: Given) -> list[str]:
-    """Values of C(hostfile_slots) that are no count, and slots that are zero everywhere."""
-    values = _by_value(nodes, given, _SLOTS)
+    """Slots that are no count, and slots that are zero everywhere; C(hostfile_slots) wins where both are given."""
     found = [
-        f"{_SLOTS} is {shown(value)} on {named(hosts, nodes)}: it must be the number of processes to start there, "
-        "0 or more; leave it out to use the number of GPUs."
-        for value, hosts in values
+        f"{name} is {shown(value)} on {named(hosts, nodes)}: it must be the number of processes to start there, "
+        f"0 or more; leave it out to use {otherwise}."
+        for name, otherwise in _SLOTS.items()
+        for value, hosts in _by_value(nodes, given, name)
         if slot_count(value) is None
     ]
-    with_none = [host for value, hosts in values if slot_count(value) == 0 for host in hosts]
-    if len(with_none) == len(nodes):
-        found.append(f"{_SLOTS} is 0 on all nodes, so nothing could be launched; give at least one node a slot.")
+    zero = [
+        node
+        for node in nodes
+        if slot_count(next((given[node][name] for name in _SLOTS if name in given.get(node, {})), None)) == 0
+    ]
+    if nodes and len(zero) == len(nodes):
+        found.append("Slots are 0 on all nodes, so nothing could be launched; give at least one node a slot.")
     return found
 
 
 def role_variable_problems(nodes: Sequence[str], given: Given, options: Options) -> list[str]:
     """Values of role variables that do not fit the roles' argument specifications."""
-    names = sorted({name for node in nodes for name in given.get(node, {}) if name in options} - {_SLOTS, *KNOBS})
+    names = sorted({name for node in nodes for name in given.get(node, {}) if name in options} - {*_SLOTS, *KNOBS})
     found = []
     for name in names:
         secret = bool(options[name].get("no_log"))
@@ -206,6 +210,16 @@ def misspelt(names: Iterable[str], known: Iterable[str], prefixes: Iterable[str]
     return found
 
 
+def limit_problems(nodes: Sequence[str], hosts: Sequence[str]) -> list[str]:
+    """A C(--limit) that leaves no node, which Ansible passes over without a word.
+
+    :param hosts: the hosts that it leaves; C(localhost) is among them only where there is no limit.
+    """
+    if not nodes or {"localhost", *nodes} & set(hosts):
+        return []
+    return [f"--limit leaves {named(hosts)}, which is not in group 'nodes'; name at least one node there."]
+
+
 def inventory_problems(groups: Groups, given: Given, options: Options) -> list[str]:
     """All that is wrong with an inventory, in the order in which a reader would repair it.
 
@@ -218,6 +232,6 @@ def inventory_problems(groups: Groups, given: Given, options: Options) -> list[s
         *name_problems(nodes),
         *address_problems(nodes, given),
         *knob_problems(nodes, given),
-        *(slot_problems(nodes, given) if nodes else ()),
+        *slot_problems(nodes, given),
         *role_variable_problems(nodes, given, options),
     ]

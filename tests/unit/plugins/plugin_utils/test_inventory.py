@@ -12,6 +12,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
     group_problems,
     inventory_problems,
     knob_problems,
+    limit_problems,
     misspelt,
     name_problem,
     name_problems,
@@ -83,7 +84,9 @@ SLOTS: list[tuple[dict[str, dict[str, Any]], str]] = [
     ({"a": {"hostfile_slots": 1.5}, "b": {}}, "hostfile_slots is 1.5 on a"),
     ({"a": {"hostfile_slots": True}, "b": {}}, "hostfile_slots is true on a"),
     ({"a": {"hostfile_slots": None}, "b": {}}, "hostfile_slots is empty on a"),
+    ({"a": {"hostfile_cpu_slots": -2}, "b": {}}, "hostfile_cpu_slots is -2 on a"),
     ({"a": {"hostfile_slots": 0}, "b": {"hostfile_slots": "0"}}, "0 on all nodes"),
+    ({"a": {"hostfile_slots": 0, "hostfile_cpu_slots": 2}, "b": {"hostfile_cpu_slots": 0}}, "0 on all nodes"),
 ]
 
 OPTIONS = {
@@ -154,6 +157,11 @@ def test_slots_that_are_no_count_or_nowhere_are_refused(given: dict[str, dict[st
 @pytest.mark.parametrize("slots", [0, 8, "8"])
 def test_slots_that_are_a_count_on_one_node_are_fine(slots: Any) -> None:
     assert slot_problems(["a", "b"], {"a": {"hostfile_slots": slots}, "b": {}}) == []
+
+
+def test_a_limit_that_leaves_no_node_is_refused() -> None:
+    assert "--limit leaves gateway" in limit_problems(["a", "b"], ["gateway"])[0]
+    assert limit_problems(["a", "b"], ["b", "gateway"]) == limit_problems(["a"], ["localhost", "a"]) == []
 
 
 def test_a_wrong_role_variable_is_named_once_for_all_nodes_and_a_secret_is_not_shown() -> None:

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: inventory_problems
+author: The fromzero team (@fromzero)
+version_added: 0.1.0
+short_description: All that is wrong with an inventory, as sentences
+description:
+  - Judges groups, names, addresses, C(cluster_*) variables and the variables of all roles of this collection, without
+    a connection to any node.
+  - A variable whose value cannot be evaluated before facts are gathered is passed over; its role judges it later.
+  - Warns about variables that nothing reads but that are spelt almost like one of the collection's.
+  - Says so where C(--limit) leaves no node; all nodes are judged anyway.
+options: {}
+"""
+
+EXAMPLES = r"""
+- name: Refuse an inventory that cannot work
+  ansible.builtin.assert:
+    that: query('fromzero.deepspeed.inventory_problems') | length == 0
+"""
+
+RETURN = r"""
+_raw:
+  description: One sentence for each problem; empty where there is none.
+  type: list
+  elements: str
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import (
+    inventory_problems,
+    limit_problems,
+    misspelt,
+)
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import ACCELERATOR_FACT, KNOBS
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import role_options
+
+_ROLES = Path(__file__).parents[2] / "roles"
+_CONNECTION = ("ansible_host", "ansible_port", "ansible_ssh_host", "ansible_ssh_port")
+_NOT_FROM_THE_INVENTORY = ("ansible_", "__", "fromzero_", ACCELERATOR_FACT)
+
+
+class LookupModule(LookupBase):
+    """Hands the variables of all hosts to the judge of inventories."""
+
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        view = View(variables or {}, self._templar.template)
+        nodes = view.groups.get("nodes", [])
+        options = role_options(_ROLES)
+        names = {name for node in nodes for name in view.names(node) if not name.startswith(_NOT_FROM_THE_INVENTORY)}
+        prefixes = {"cluster_", *(f"{path.name}_" for path in _ROLES.iterdir())}
+        for warning in misspelt(names, {*options, *KNOBS}, prefixes):
+            Display().warning(warning)
+        given = view.values(nodes, {*options, *KNOBS, *_CONNECTION})
+        return [
+            *inventory_problems(view.groups, given, options),
+            *limit_problems(nodes, view.hosts("ansible_play_hosts_all")),
+        ]

@@ -1,0 +1,76 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: node_problems
+author: The fromzero team (@fromzero)
+version_added: 0.1.0
+short_description: All that is wrong with the nodes, as sentences
+description:
+  - Judges what nodes reported to M(ansible.builtin.setup), M(fromzero.deepspeed.network_info),
+    M(fromzero.deepspeed.gpu_info) and M(fromzero.deepspeed.node_info), each alone and all together.
+  - A node that did not report is passed over, since Ansible has dropped it, unless what it lacks is a usable Python.
+  - Warns about nodes without a GPU among nodes with one, and about an C(nvidia-smi) that fails.
+options:
+  systems:
+    description: Supported versions by distribution, as Ansible names them in its facts.
+    type: dict
+    required: true
+  python:
+    description: The oldest Python on a node.
+    type: str
+    required: true
+  disk:
+    description: GB (10^9 bytes) that must be free before the first installation, by accelerator.
+    type: dict
+    required: true
+  clock_skew:
+    description: Seconds that the clocks of two nodes may differ.
+    type: float
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Refuse nodes that cannot work
+  ansible.builtin.assert:
+    that: >-
+      query('fromzero.deepspeed.node_problems', systems={'Debian': ['12', '13']}, python='3.9',
+      disk={'cpu': 4, 'cuda': 25}, clock_skew=60) | length == 0
+"""
+
+RETURN = r"""
+_raw:
+  description: One sentence for each problem; empty where there is none.
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import (
+    Needs,
+    lost_problems,
+    node_problems,
+    warnings,
+)
+
+
+class LookupModule(LookupBase):
+    """Hands the reports of the nodes to the judge of nodes."""
+
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        self.set_options(var_options=variables, direct=kwargs)
+        view = View(variables or {}, self._templar.template)
+        here = view.hosts("ansible_play_hosts")
+        lost = [host for host in view.hosts("ansible_play_hosts_all") if host not in here]
+        nodes = view.nodes(here)
+        for warning in warnings(nodes):
+            Display().warning(warning)
+        needs = Needs(**{name: plain(self.get_option(name)) for name in ("systems", "python", "disk", "clock_skew")})
+        return [*lost_problems(view.failures(lost, "__preflight_facts"), needs), *node_problems(nodes, needs)]
