@@ -24,7 +24,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda import (
     one_line,
     require_writable,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda_installer import Fetch, verified
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda_installer import Fetch, require_sum, verified
 
 MISSING, PRESENT, BUSY, CUT_OFF, BROKEN, OCCUPIED = "missing", "present", "busy", "cut off", "broken", "occupied"
 # How long conda may take to say its version: seconds, on a slow network file system.
@@ -152,9 +152,8 @@ def judge(wish: Wish, found: Found) -> None:
     if re.search(r"\s", str(prefix)):
         raise CondaError(f"conda cannot be installed into '{prefix}', which has a space in it; name another folder.")
     if not wish.installer:
-        raise CondaError(
-            f"conda is missing at {prefix} and no installer is named; set conda_version or conda_installer_url."
-        )
+        raise CondaError(f"There is no conda at {prefix} and no installer; set conda_version or conda_installer_url.")
+    require_sum(wish.checksum, wish.installer)
 
 
 def ensure(wish: Wish, starter: Starter, fetch: Fetch, backup: Callable[[str], str], check: bool = False) -> Outcome:
@@ -232,7 +231,7 @@ class _Lock:
                     f"Another installer has been at work for more than {self.timeout:g} s ({self.path} is locked); "
                     f"end it or wait for it, then run again."
                 )
-            time.sleep(1)
+            time.sleep(0.5)
         self.was_cut_off = os.fstat(self.file).st_size > 0
         return self
 

@@ -27,21 +27,26 @@ _SHA256 = re.compile(r"^(?:sha256:)?([0-9a-fA-F]{64})$")
 _REMEDY = "correct the address, or name a mirror (conda_installer_url) or a file (conda_installer_path)"
 
 
+def require_sum(checksum: str, installer: str) -> None:
+    """:raises CondaError: the text is neither a sum nor an address."""
+    if not checksum.strip():
+        raise CondaError(f"{installer} has no checksum; set conda_installer_checksum to its sha256 sum.")
+    if not _SHA256.match(checksum.strip()) and "://" not in checksum:
+        raise CondaError(
+            f"'{checksum}' is no sha256 sum (64 hexadecimal digits) and no address; correct conda_installer_checksum."
+        )
+
+
 def expected_sum(checksum: str, installer: str, fetch: Fetch) -> str:
     """The sha256 sum in hexadecimal digits, given as such or as the address of a file that lists it.
 
     :raises CondaError: there is none, or it cannot be had.
     """
+    require_sum(checksum, installer)
     given = checksum.strip()
     found = _SHA256.match(given)
     if found:
         return found.group(1).lower()
-    if not given:
-        raise CondaError(f"{installer} has no checksum; set conda_installer_checksum to its sha256 sum.")
-    if "://" not in given:
-        raise CondaError(
-            f"'{given}' is no sha256 sum (64 hexadecimal digits) and no address; correct conda_installer_checksum."
-        )
     with reading(given, fetch) as source:
         listing = source.read(1 << 20).decode("utf-8", "replace")
     return _listed(listing, given, Path(unquote(urlsplit(installer).path)).name)
