@@ -4,31 +4,39 @@ The installer puts the line with the interpreter above this text and makes it PR
 names of errors are conda's; wordings are not.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import json
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Union
 
 import rattler
 from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError
 
-BASE = pathlib.Path(__file__).resolve().parent.parent
+BASE = Path(__file__).resolve().parent.parent
 VERSION = "26.3.2+standin"
+
+# What a command has to say, or the exit code of the program that it ran.
+Report = Union[dict[str, Any], list[dict[str, Any]], int]
 
 
 class CondaError(Exception):
     """An error under the name that conda gives it in its JSON output."""
 
-    def __init__(self, name, message, **details):
+    def __init__(self, name: str, message: str, **details: Any) -> None:
         super().__init__(message)
         self.report = {"exception_name": name, "message": message, "error": f"{name}: {message}", **details}
 
 
-def main():
+def main() -> int:
     options = parse()
     try:
         result = COMMANDS[options.command](options)
@@ -44,7 +52,7 @@ def main():
     return 0
 
 
-def parse():
+def parse() -> Namespace:
     parser = argparse.ArgumentParser(prog="conda", description="a STAND-IN for conda")
     parser.add_argument("-V", "--version", action="version", version=f"conda {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -70,16 +78,16 @@ def parse():
     return parser.parse_args()
 
 
-def create(options):
+def create(options: Namespace) -> Report:
     return change(options, target(options), [])
 
 
-def install(options):
+def install(options: Namespace) -> Report:
     prefix = environment(options)
     return change(options, prefix, records(prefix))
 
 
-def change(options, prefix, present):
+def change(options: Namespace, prefix: Path, present: Sequence[rattler.PrefixRecord]) -> Report:
     """Solve, and unless it is a dry run, link. What is there stays, in the same version where the specs allow it."""
     wanted = asyncio.run(solve(options, present))
     named = {rattler.MatchSpec(spec).name.normalized for spec in options.specs}
@@ -98,19 +106,20 @@ def change(options, prefix, present):
     return {"success": True, "prefix": str(prefix), "dry_run": options.dry_run, "actions": actions}
 
 
-async def solve(options, present):
+async def solve(options: Namespace, present: Sequence[rattler.PrefixRecord]) -> list[rattler.RepoDataRecord]:
     channels = options.channel + ([] if options.override_channels else configured_channels())
     # The solver answers with what the specs need and nothing else, so what is there has to be named too.
     named = {rattler.MatchSpec(spec).name.normalized for spec in options.specs}
     kept = [record.name.normalized for record in present if record.name.normalized not in named]
     try:
-        return await rattler.solve(
+        solution: list[rattler.RepoDataRecord] = await rattler.solve(
             sources=[rattler.Channel(name) for name in channels],
             specs=[*options.specs, *kept],
             platforms=[rattler.Subdir.current(), "noarch"],
             virtual_packages=rattler.VirtualPackage.detect(),
             locked_packages=present,
         )
+        return solution
     except InvalidMatchSpecError as error:
         raise CondaError("InvalidMatchSpec", str(error)) from error
     except GatewayError as error:
@@ -119,38 +128,38 @@ async def solve(options, present):
         raise CondaError("LibMambaUnsatisfiableError", str(error)) from error
 
 
-def link(prefix, wanted, again):
+def link(prefix: Path, wanted: list[rattler.RepoDataRecord], again: set[str]) -> None:
     try:
         (prefix / "conda-meta").mkdir(parents=True, exist_ok=True)
         (prefix / "conda-meta" / "history").touch()
     except PermissionError as error:
         raise CondaError("EnvironmentNotWritableError", str(error), environment_location=str(prefix)) from error
-    cache = BASE / "pkgs" if os.access(BASE / "pkgs", os.W_OK) else pathlib.Path.home() / ".conda" / "pkgs"
+    cache = BASE / "pkgs" if os.access(BASE / "pkgs", os.W_OK) else Path.home() / ".conda" / "pkgs"
     asyncio.run(rattler.install(wanted, prefix, cache_dir=cache, reinstall_packages=again, show_progress=False))
 
 
-def remove(options):
+def remove(options: Namespace) -> Report:
     prefix = environment(options)
     if not options.dry_run:
         shutil.rmtree(prefix)
     return {"success": True, "prefix": str(prefix)}
 
 
-def packages(options):
+def packages(options: Namespace) -> Report:
     return [describe(record) for record in records(environment(options))]
 
 
-def info(_options):
+def info(_options: Namespace) -> dict[str, Any]:
     envs = [str(path.parent) for path in sorted((BASE / "envs").glob("*/conda-meta"))]
     channels = configured_channels()
     return {"conda_version": VERSION, "root_prefix": str(BASE), "envs": [str(BASE), *envs], "channels": channels}
 
 
-def environments(options):
+def environments(options: Namespace) -> Report:
     return {"envs": info(options)["envs"]}
 
 
-def execute(options):
+def execute(options: Namespace) -> Report:
     prefix = environment(options)
     path = f"{prefix}/bin:{os.environ['PATH']}"
     return subprocess.call(options.argv, env={**os.environ, "CONDA_PREFIX": str(prefix), "PATH": path})
@@ -167,33 +176,33 @@ COMMANDS = {
 }
 
 
-def target(options):
+def target(options: Namespace) -> Path:
     if options.prefix:
-        return pathlib.Path(options.prefix)
+        return Path(options.prefix)
     return BASE if options.name in (None, "base") else BASE / "envs" / options.name
 
 
-def environment(options):
+def environment(options: Namespace) -> Path:
     prefix = target(options)
     if not (prefix / "conda-meta" / "history").is_file():
         raise CondaError("EnvironmentLocationNotFound", f"Not a conda environment: {prefix}", location=str(prefix))
     return prefix
 
 
-def records(prefix):
+def records(prefix: Path) -> list[rattler.PrefixRecord]:
     return [rattler.PrefixRecord.from_path(path) for path in sorted((prefix / "conda-meta").glob("*.json"))]
 
 
-def key(record):
+def key(record: rattler.PackageRecord) -> tuple[str, str, str]:
     return record.name.normalized, str(record.version), str(record.build)
 
 
-def describe(record):
+def describe(record: rattler.RepoDataRecord) -> dict[str, str]:
     name, version, build = key(record)
     return {"name": name, "version": version, "build_string": build, "channel": str(record.channel)}
 
 
-def configured_channels():
+def configured_channels() -> list[str]:
     """The channels of PREFIX/.condarc, of which nothing but a plain list is understood here."""
     channels, inside = [], False
     condarc = BASE / ".condarc"
