@@ -1,7 +1,7 @@
-"""`python -m bench.render [--hosts N ...]`: what it costs to render hostfile, hosts and known_hosts from an inventory.
+"""`python -m bench.render [--hosts N ...]`: the cost of rendering hostfile, hosts and known_hosts from an inventory.
 
-Prints, for each number of hosts, the seconds that Ansible takes to load the inventory, the seconds of the same play when
-it renders the three files too, their ratio, and the size of known_hosts.
+Prints, for each number of hosts, the seconds that Ansible takes to load the inventory, the seconds of the same play
+when it renders the three files too, their ratio, and the size of known_hosts.
 """
 
 from __future__ import annotations
