@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import stat
@@ -79,6 +80,15 @@ def see(path: Path) -> Snapshot:
         return Snapshot(path=real, text=None, mode=None)
 
 
+def keep_copy(path: Path) -> Path:
+    """A copy with the time in its name, as closed as the original; an older copy is never overwritten."""
+    name = f"{path.name}.{time.strftime('%Y-%m-%d@%H:%M:%S')}"
+    names = itertools.chain([f"{name}~"], (f"{name}.{number}~" for number in itertools.count(2)))
+    copy = next(copy for copy in map(path.with_name, names) if not copy.exists())
+    shutil.copy2(str(path), str(copy))
+    return copy
+
+
 def land(landing: Landing) -> str | None:
     """Makes the file what it should be, in one step where the system allows it.
 
@@ -93,8 +103,7 @@ def land(landing: Landing) -> str | None:
         return None
     copy = None
     if before.text is not None and not landing.ours:
-        copy = f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
-        shutil.copy2(str(path), copy)
+        copy = str(keep_copy(path))
     mode = landing.mode if landing.mode is not None else (before.mode if before.mode is not None else 0o644)
     data = landing.text.encode("utf-8", errors="surrogateescape")
     try:

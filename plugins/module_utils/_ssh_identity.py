@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account im
     home_problems,
     own_ssh_folder,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import keep_copy
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import (
     SshError,
     comment_of,
@@ -104,13 +103,6 @@ def _write_new(path: Path, text: str, mode: int) -> None:
     finally:
         if part.exists():
             part.unlink()
-
-
-def _keep_copy(path: Path) -> Path:
-    """A copy with a time in its name, as closed as the original."""
-    copy = path.with_name(f"{path.name}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~")
-    shutil.copy2(str(path), str(copy))
-    return copy
 
 
 class _Keys:
@@ -206,7 +198,7 @@ class _Keys:
                 pass
         if not self._check:
             if found is not None and not comment_of(found).startswith(OUR_COMMENT):
-                _keep_copy(target)
+                keep_copy(target)
             _write_new(target, f"{public} {OUR_COMMENT}@{os.uname().nodename}\n", 0o644)
         return True
 
@@ -217,9 +209,9 @@ class _Keys:
         public = _public_file(self.path)
         made_here = public.exists() and comment_of(public.read_text(encoding="utf-8")).startswith(OUR_COMMENT)
         if self.path.exists() and not made_here:
-            _keep_copy(self.path)
+            keep_copy(self.path)
             if public.exists():
-                _keep_copy(public)
+                keep_copy(public)
         waiting(self.path).replace(self.path)
         if _public_file(waiting(self.path)).exists():
             _public_file(waiting(self.path)).replace(public)

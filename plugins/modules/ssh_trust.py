@@ -93,7 +93,7 @@ backup_files:
   returned: success
   type: list
   elements: str
-  sample: ['/etc/hosts.4711.2026-11-21@03:00:00~']
+  sample: ['/etc/hosts.2026-11-21@03:00:00~']
 sshd_service:
   description: The service to reload so that changed limits count, empty where none changed or no systemd runs the node.
   returned: success

@@ -44,7 +44,7 @@ class Mesh:
         return str(self.inventory["nodes"]["hosts"][node]["ansible_host"])
 
     def command(self, *arguments: str, **hosts: Mapping[str, Any] | None) -> list[str]:
-        """The playbook's command line; a host given as None is not in the inventory, one as a dict has more variables."""
+        """The playbook's command line; a host given as None is not in the inventory, one as a dict has it besides."""
         changed = json.loads(json.dumps(self.inventory))
         for node, variables in hosts.items():
             if variables is None:
