@@ -6,6 +6,8 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 
+from sandbox import conda as standin
+from sandbox import wheelhouse
 from sandbox.nodes import Cluster
 from sandbox.shell import BUILD, say
 
@@ -18,8 +20,6 @@ ANSWER_SECONDS = 10
 
 def conda(cluster: Cluster) -> Cluster:
     """The nodes find the stand-in installer and its channel on disk; the inventory names them."""
-    from sandbox import conda as standin  # noqa: PLC0415
-
     made = standin.build(BUILD / "conda")
     variables = {
         "conda_installer_url": made.installer.as_uri(),
@@ -31,8 +31,6 @@ def conda(cluster: Cluster) -> Cluster:
 
 def wheels(cluster: Cluster) -> Cluster:
     """The nodes find DeepSpeed with its shared-memory op compiled, and torch through pip's own configuration."""
-    from sandbox import wheelhouse  # noqa: PLC0415
-
     folder = wheelhouse.build(BUILD / "wheelhouse", cluster.image)
     variables = {"torch_index_url": "", **cluster.variables}
     return replace(cluster, find_links=[*cluster.find_links, folder], variables=variables)
