@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[3]
 PREFLIGHT = "fromzero.deepspeed.preflight"
 # Nothing listens on the port 'discard', so the connection is refused at once.
 GONE = {"ansible_host": "127.0.0.1", "ansible_port": 9}
+PLAIN = os.environ | {"ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
 CHECKOUT = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
 
@@ -32,7 +34,7 @@ class Cluster:
         path = self.folder / name
         path.write_text(inventory if inventory is not None else yaml.safe_dump(self.inventory), encoding="utf-8")
         command = [Path(sys.executable).with_name("ansible-playbook"), "-i", path, *(arguments or (PREFLIGHT,))]
-        return Run(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False))
+        return Run(subprocess.run(command, cwd=ROOT, env=PLAIN, capture_output=True, text=True, check=False))
 
     def write(self, text: str) -> str:
         """A playbook that begins with preflight and goes on as the text says."""
@@ -59,6 +61,7 @@ class Run:
     def refused(self, *parts: str) -> None:
         """The run stopped, changed nothing, and said all of the parts."""
         assert self.code != 0, self.output
+        assert self.recap, self.output
         assert self.changed == 0, self.output
         assert all(part in self.said for part in parts), self.output
 
