@@ -27,15 +27,15 @@ def digest(content: str) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def judge(path: str, present: str | None, wanted: str | None, record: Record) -> Judgement:
+def judge(path: str, present: str | None, wanted: str | None, record: Record | None) -> Judgement:
     """Compare a file with what it should hold and with what was written there last.
 
     :param path: where the file lies; the key of its entry in the record.
     :param present: what it holds; None where there is no file.
     :param wanted: what it should hold; None where it is only looked at.
-    :param record: the sums of what was written last.
+    :param record: the sums of what was written last; None where nobody kept them, so that no hand can be told.
     """
-    by_hand = present is not None and record.get(path) != digest(present)
+    by_hand = present is not None and record is not None and record.get(path) != digest(present)
     if wanted is None or present == wanted:
         # The same words, whoever wrote them: there is nothing to keep.
         return Judgement(False, by_hand and present != wanted, "")

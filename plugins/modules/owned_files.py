@@ -37,7 +37,7 @@ options:
     description: The account that the files and new folders belong to. By default the one that runs the module.
     type: str
   record:
-    description: The file that holds the checksums. Needed where a file is written.
+    description: The file that holds the checksums. Without it no file counts as edited by hand.
     type: path
 attributes:
   check_mode:
@@ -91,6 +91,7 @@ files:
 """
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,8 @@ def _read(path: Path) -> str | None:
     return path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else None
 
 
-def _read_record(path: str | None) -> Record:
-    text = _read(Path(path)) if path else None
+def _read_record(path: str) -> Record:
+    text = _read(Path(path))
     try:
         return dict(json.loads(text)) if text else {}
     except ValueError:
@@ -121,43 +122,46 @@ def _make_folder(module: AnsibleModule, folder: Path, owner: str | None) -> None
 
 def _write(module: AnsibleModule, path: Path, content: str, owner: str | None) -> None:
     _make_folder(module, path.parent, owner)
-    temporary = Path(module.tmpdir) / f"{digest(str(path))}.new"
-    temporary.write_text(content, encoding="utf-8", errors="surrogateescape")
-    module.atomic_move(str(temporary), str(path))
+    real = path.resolve()
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", errors="surrogateescape", dir=real.parent, prefix=f".{real.name}.", delete=False
+    ) as file:
+        file.write(content)
+    module.atomic_move(file.name, str(real))
 
 
-def _apply(module: AnsibleModule, entry: dict[str, Any], record: Record) -> dict[str, Any]:
-    """Bring one file to its content; the result carries 'changed' and 'diff' beside what RETURN names."""
+def _bring(module: AnsibleModule, entry: dict[str, Any], record: Record | None) -> tuple[dict[str, Any], bool, Any]:
+    """Bring one file to its content: the result that RETURN names, whether the file changed, and the difference."""
     path, wanted, owner = Path(entry["path"]), entry["content"], module.params["owner"]
     present = _read(path)
     verdict = judge(str(path), present, wanted, record)
-    result = {
-        "path": str(path),
-        "content": present or "",
-        "exists": present is not None,
-        "by_hand": verdict.by_hand,
-        "backup": "",
-        "changed": verdict.write,
-        "diff": {
-            "before_header": str(path),
-            "after_header": str(path),
-            "before": present or "",
-            "after": (present if wanted is None else wanted) or "",
-        },
-    }
-    if wanted is None:
-        return result
+    changed, backup = verdict.write, ""
     if verdict.write and not module.check_mode:
+        if not path.is_absolute():
+            module.fail_json(msg=f"{path} cannot be written: its account has no home here; make the account first.")
         if verdict.by_hand:
-            result["backup"] = module.backup_local(str(path))
+            backup = module.backup_local(str(path))
         _write(module, path, wanted, owner)
     if verdict.write and verdict.by_hand:
-        keeping = f"it is kept as {result['backup']}" if result["backup"] else "it would be kept as a copy"
+        keeping = f"it is kept as {backup}" if backup else "it would be kept as a copy"
         module.warn(f"{path} was edited by hand; {keeping}. The difference:\n{verdict.difference}")
-    if path.exists():
-        changed = module.set_owner_if_different(str(path), owner, False)
-        result["changed"] = module.set_mode_if_different(str(path), entry["mode"], changed) or result["changed"]
-    return result
+    if wanted is not None and path.exists():
+        changed = module.set_owner_if_different(str(path), owner, changed)
+        changed = module.set_mode_if_different(str(path), entry["mode"], changed)
+    after = wanted if verdict.write else present
+    difference = {"before_header": str(path), "after_header": str(path), "before": present or "", "after": after or ""}
+    result = {"path": str(path), "content": present or "", "exists": present is not None}
+    return {**result, "by_hand": verdict.by_hand, "backup": backup}, changed, difference
+
+
+def _remember(module: AnsibleModule, path: Path, record: Record, renewed: Record) -> bool:
+    """Write the record anew where it says something else now."""
+    if renewed == record:
+        return False
+    if not module.check_mode:
+        _write(module, path, json.dumps(renewed, indent=2, sort_keys=True) + "\n", module.params["owner"])
+        module.set_owner_if_different(str(path), module.params["owner"], False)
+    return True
 
 
 def main() -> None:
@@ -179,31 +183,20 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    writes = [entry for entry in module.params["files"] if entry["content"] is not None]
-    if writes and not module.params["record"]:
-        module.fail_json(msg=f"{writes[0]['path']} cannot be written without a record; name a file in 'record'.")
-    record = _read_record(module.params["record"])
+    recorded = module.params["record"]
+    record = _read_record(recorded) if recorded else None
     try:
-        results: list[dict[str, Any]] = [_apply(module, entry, record) for entry in module.params["files"]]
-        # What is written and what was already right is vouched for from now on; other entries stay.
-        renewed = {**record, **{entry["path"]: digest(entry["content"]) for entry in writes}}
-        changed = any(result.pop("changed") for result in results)
-        if renewed != record:
-            changed = True
-            if not module.check_mode:
-                _write(
-                    module,
-                    Path(module.params["record"]),
-                    json.dumps(renewed, indent=2, sort_keys=True) + "\n",
-                    module.params["owner"],
-                )
-                module.set_owner_if_different(module.params["record"], module.params["owner"], False)
+        done = [_bring(module, entry, record) for entry in module.params["files"]]
+        changed = any(each[1] for each in done)
+        if record is not None:
+            # What is written and what was already right is vouched for from now on; other entries stay.
+            wanted = {entry["path"]: entry["content"] for entry in module.params["files"]}
+            renewed = {path: digest(content) for path, content in wanted.items() if content is not None}
+            changed = _remember(module, Path(recorded), record, {**record, **renewed}) or changed
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'A file'} cannot be read or written: {error.strerror or error}.")
-    differences = [result.pop("diff") for result in results]
-    module.exit_json(
-        changed=changed, files=results, diff=[each for each in differences if each["before"] != each["after"]]
-    )
+    differences = [each[2] for each in done if each[2]["before"] != each[2]["after"]]
+    module.exit_json(changed=changed, files=[each[0] for each in done], diff=differences)
 
 
 if __name__ == "__main__":
