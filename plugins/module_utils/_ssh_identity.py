@@ -304,27 +304,25 @@ def host_keys(types: Sequence[str]) -> list[str]:
     return chosen
 
 
-def node_record(given: Mapping[str, Any], public_keys: Sequence[str]) -> dict[str, Any]:
+def node_record(
+    given: Mapping[str, Any], public_keys: Sequence[str], link: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What other nodes need to know of this one.
 
     :param given: the parameters C(name, address, network, also, port, host_key_types).
+    :param link: C(address, network) as seen on the node, where no address was given.
     :raises SshError: the host keys cannot be read.
     """
-    address = given["address"]
-    also = [address, *given["also"]]
+    also = [name for name in dict.fromkeys(given["also"]) if _HOST.match(name) and not is_loopback(name)]
+    address, network = (link["address"], link["network"]) if link else (given["address"], given["network"])
+    if not address:
+        address, network = next((name for name in also if is_address(name)), ""), ""
     return {
         "name": given["name"],
-        "address": address if is_address(address) else "",
-        "network": given["network"],
+        "address": address,
+        "network": network,
         "names": own_names(read_text(HOSTS), os.uname().nodename),
-        "also": [
-            name
-            for at, name in enumerate(also)
-            if _HOST.match(name)
-            and name not in ("localhost", address if is_address(address) else "")
-            and not is_loopback(name)
-            and name not in also[:at]
-        ],
+        "also": [name for name in also if name not in (address, "localhost")],
         "port": given["port"],
         "public_keys": list(public_keys),
         "host_keys": host_keys(given["host_key_types"]),

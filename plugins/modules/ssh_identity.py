@@ -53,15 +53,28 @@ options:
     type: str
     required: true
   address:
-    description: The node's address between nodes. A name is used only for known hosts.
+    description:
+      - The node's address between nodes.
+      - Where it is empty, the module looks at the network as M(fromzero.deepspeed.network_info) does, and gives back
+        what it saw as that fact, so that nothing has to look again.
     type: str
     default: ''
   network:
-    description: The network of that address in CIDR form.
+    description: The network of O(address) in CIDR form, or the one in which to look for an address.
+    type: str
+    default: ''
+  interface:
+    description: The interface whose address to take, whatever O(network) says, where the module looks for one.
+    type: str
+    default: ''
+  peer:
+    description: The name or address of one other node, which helps to find the address.
     type: str
     default: ''
   also:
-    description: Other names and addresses under which the node is reached.
+    description:
+      - Other names and addresses under which the node is reached, first the one that Ansible connects to.
+      - The first address among them stands in where no other is found.
     type: list
     elements: str
     default: []
@@ -83,7 +96,7 @@ EXAMPLES = r"""
   fromzero.deepspeed.ssh_identity:
     user: trainer
     name: "{{ inventory_hostname }}"
-    address: 10.0.0.11
+    also: ["{{ ansible_host }}"]
 """
 
 RETURN = r"""
@@ -109,6 +122,10 @@ record:
     port: 22
     public_keys: [ssh-ed25519 AAAAC3Nz...]
     host_keys: [ssh-ed25519 AAAAC3Nz...]
+ansible_facts:
+  description: The fact C(fromzero_network) of M(fromzero.deepspeed.network_info).
+  returned: where O(address) is empty
+  type: dict
 path:
   description: The private key.
   returned: success
@@ -120,10 +137,21 @@ private_key:
   type: str
 """
 
+import platform
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._network import NetworkError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._network_gather import (
+    Network,
+    Readers,
+    gather,
+    resolve,
+    source,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import account_named, acting_as
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_identity import (
     Wish,
@@ -133,6 +161,20 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_identity i
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import HOST_KEY_ALGORITHMS, SshError
 
 TYPES = list(HOST_KEY_ALGORITHMS)
+
+
+def look_at_network(module: AnsibleModule) -> Network:
+    """What the module network_info would say."""
+    ip = module.get_bin_path("ip")
+
+    def run(arguments: Sequence[str]) -> str:
+        code, output, _errors = module.run_command([ip, *arguments]) if ip else (1, "", "")
+        return str(output) if code == 0 else ""
+
+    readers = Readers(root=Path("/"), run=run, resolve=resolve, source=source, hostname=platform.node())
+    given = module.params
+    own = given["also"][0] if given["also"] else ""
+    return gather(readers, given["network"], given["interface"], own, given["peer"])
 
 
 def identity(module: AnsibleModule) -> dict[str, Any]:
@@ -145,6 +187,7 @@ def identity(module: AnsibleModule) -> dict[str, Any]:
         rotate=given["rotate"],
         switch=given["switch"],
     )
+    look = None if given["address"] else look_at_network(module)
     pair = ensure_key_pair(account, wish, module.run_command, module.check_mode)
     if pair.changes and not module.check_mode and module.selinux_enabled():
         for file in [account.ssh, *account.ssh.glob("id_*")]:
@@ -152,9 +195,11 @@ def identity(module: AnsibleModule) -> dict[str, Any]:
     result: dict[str, Any] = {
         "changed": bool(pair.changes),
         "path": str(pair.path),
-        "record": node_record(given, pair.public_keys),
+        "record": node_record(given, pair.public_keys, look["link"] if look else None),
         "diff": {"before": "", "after": "".join(f"{change}\n" for change in pair.changes)},
     }
+    if look:
+        result["ansible_facts"] = {"fromzero_network": look}
     if given["return_private_key"]:
         with acting_as(account):
             result["private_key"] = pair.newest.read_text(encoding="utf-8") if pair.newest.exists() else ""
@@ -177,6 +222,8 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "address": {"type": "str", "default": ""},
             "network": {"type": "str", "default": ""},
+            "interface": {"type": "str", "default": ""},
+            "peer": {"type": "str", "default": ""},
             "also": {"type": "list", "elements": "str", "default": []},
             "port": {"type": "int", "default": 22},
         },
@@ -185,7 +232,7 @@ def main() -> None:
     module.run_command_environ_update = {"LC_ALL": "C"}
     try:
         result = identity(module)
-    except (SshError, OSError) as error:
+    except (SshError, NetworkError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,23 +224,24 @@ def test_nobody_but_root_acts_for_another(account: Account, monkeypatch: pytest.
 
 
 GIVEN = {"name": "n1", "network": "10.0.0.0/24", "port": 22, "host_key_types": ["ed25519"]}
+LINK = {"address": "10.0.0.1", "network": "10.0.0.0/24"}
 ADDRESSES = {
-    "an address": ("10.0.0.1", ["10.0.0.1"], "10.0.0.1", []),
-    "another address besides": ("10.0.0.1", ["203.0.113.1"], "10.0.0.1", ["203.0.113.1"]),
-    "a name besides": ("10.0.0.1", ["n1.example"], "10.0.0.1", ["n1.example"]),
-    "a name in place of the address": ("n1.example", ["n1.example"], "", ["n1.example"]),
-    "a loopback address says nothing to others": ("10.0.0.1", ["127.0.0.1", "localhost", "::1"], "10.0.0.1", []),
-    "a pattern is no name": ("10.0.0.1", ["*", "a,b", "!x", "a b"], "10.0.0.1", []),
-    "IPv6": ("fd00::1", [], "fd00::1", []),
+    "given": ("10.0.0.1", ["10.0.0.1"], None, "10.0.0.1", []),
+    "seen": ("", ["203.0.113.1"], LINK, "10.0.0.1", ["203.0.113.1"]),
+    "neither, so the one that Ansible connects to": ("", ["n1.x", "203.0.113.1"], None, "203.0.113.1", ["n1.x"]),
+    "none at all": ("", ["n1.example"], None, "", ["n1.example"]),
+    "a loopback address says nothing to others": ("", ["127.0.0.1", "localhost", "::1"], None, "", []),
+    "a pattern is no name": ("10.0.0.1", ["*", "a,b", "!x", "a b", ""], None, "10.0.0.1", []),
+    "each once": ("10.0.0.1", ["a", "a", "10.0.0.1"], None, "10.0.0.1", ["a"]),
+    "IPv6": ("fd00::1", ["fd00::1", "2001:db8::1"], None, "fd00::1", ["2001:db8::1"]),
 }
 
 
-@pytest.mark.parametrize(("address", "also", "kept", "others"), ADDRESSES.values(), ids=ADDRESSES.keys())
-def test_a_record_has_what_others_can_use(
-    address: str, also: list[str], kept: str, others: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("case", ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_a_record_has_what_others_can_use(case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    address, also, link, kept, others = case
     monkeypatch.setattr(identity, "host_keys", lambda types: ["ssh-ed25519 E"])
-    record = identity.node_record({**GIVEN, "address": address, "also": also}, ["ssh-ed25519 U"])
+    record = identity.node_record({**GIVEN, "address": address, "also": also}, ["ssh-ed25519 U"], link)
     assert (record["address"], record["also"]) == (kept, others)
     assert (record["public_keys"], record["host_keys"]) == (["ssh-ed25519 U"], ["ssh-ed25519 E"])
 
