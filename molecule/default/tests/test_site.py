@@ -1,0 +1,64 @@
+"""What a user has after the whole site: nodes that know each other, a hostfile, and a proof that they train."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SLOTS = 2
+
+
+@pytest.fixture
+def nodes(host: Any) -> list[str]:
+    return list(host.ansible.get_variables()["groups"]["nodes"])
+
+
+@pytest.fixture
+def artifacts(host: Any) -> Path:
+    return Path(host.ansible.get_variables()["inventory_dir"]) / "artifacts"
+
+
+@pytest.fixture
+def head(host: Any, nodes: list[str]) -> Any:
+    if host.ansible.get_variables()["inventory_hostname"] != nodes[0]:
+        pytest.skip("launch files lie on the head only")
+    return host
+
+
+def test_hostfile_lists_every_node_once_in_the_order_of_the_inventory(head: Any, nodes: list[str]) -> None:
+    assert head.file("/job/hostfile").content_string.splitlines() == [f"{node} slots={SLOTS}" for node in nodes]
+
+
+def test_hostfile_beside_the_inventory_is_that_of_the_head(head: Any, artifacts: Path) -> None:
+    assert (artifacts / "hostfile").read_text(encoding="utf-8") == head.file("/job/hostfile").content_string
+
+
+def test_every_node_trained_and_the_loss_fell(artifacts: Path, nodes: list[str]) -> None:
+    verdict = json.loads((artifacts / "verdict.json").read_text(encoding="utf-8"))
+    assert verdict["ok"] is True
+    assert {check["layer"] for check in verdict["checks"]} >= {"environment", "ssh", "pdsh", "all_reduce", "training"}
+    assert all(check["ok"] for check in verdict["checks"])
+    assert f"world size {SLOTS * len(nodes)} on {', '.join(nodes)}" in verdict["text"]
+
+
+def test_a_user_launches_with_one_short_command(head: Any, nodes: list[str]) -> None:
+    """Typed in a login shell, in a folder that every node has, with a program that every node has."""
+    code = "import os, socket; print('RANK', os.environ['RANK'], socket.gethostname())"
+    with_rank = f'cd /tmp && ds-launch --no_python --no_local_rank "$(command -v python3)" -c "{code}"'
+    done = head.run("bash -lc %s", with_rank)
+    assert done.rc == 0, done.stderr
+    for rank in range(SLOTS * len(nodes)):
+        assert f"RANK {rank} " in done.stdout
+
+
+def test_no_node_needed_a_compiler(host: Any) -> None:
+    assert not host.package("build-essential").is_installed
+
+
+def test_gloo_takes_the_interface_of_the_cluster_in_sessions_without_a_login(host: Any) -> None:
+    variables = host.ansible.get_variables()
+    interface = host.check_output("ip -oneline -4 address show to %s", variables["ansible_host"]).split()[1]
+    assert host.check_output("printenv GLOO_SOCKET_IFNAME") == interface
