@@ -56,6 +56,7 @@ class Wish:
     uv_version: str = ""
     constraints: Sequence[str] = ()
     build_isolation: bool = True
+    from_source: Sequence[str] = ()
     cache: bool = True
     reinstall: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -154,10 +155,7 @@ class Installer:
         if installer == "uv":
             return self._with_uv(requirements, again)
         options = self._pip_options(self._wish.sources) + [f"--constraint={file}" for file in self._wish.constraints]
-        if not self._wish.build_isolation:
-            options.append("--no-build-isolation")
-        if not self._wish.cache:
-            options.append("--no-cache-dir")
+        options += self._build_options() + ([] if self._wish.cache else ["--no-cache-dir"])
         if again:
             # Its dependencies are there already, and a forced installation would download them all again.
             finished = self._pip("install", *options, "--force-reinstall", "--no-deps", *again)
@@ -174,6 +172,10 @@ class Installer:
     def _variables(self) -> dict[str, str]:
         jobs = str(self._wish.jobs or _jobs_here())
         return {"MAX_JOBS": jobs, **search_path(self._wish.prefix, self._environment)}
+
+    def _build_options(self) -> list[str]:
+        isolation = [] if self._wish.build_isolation else ["--no-build-isolation"]
+        return [*isolation, *(f"--no-binary={name}" for name in self._wish.from_source)]
 
     def _pip_options(self, sources: Sources) -> list[str]:
         return ["--disable-pip-version-check", "--no-input", *sources.options("--index-url", "--extra-index-url")]
@@ -197,10 +199,7 @@ class Installer:
         options += [f"--allow-insecure-host={host}" for host in sources.trusted_hosts]
         options += [f"--constraints={file}" for file in self._wish.constraints]
         options += [f"--reinstall-package={parse(text).name}" for text in again]
-        if not self._wish.build_isolation:
-            options.append("--no-build-isolation")
-        if not self._wish.cache:
-            options.append("--no-cache")
+        options += self._build_options() + ([] if self._wish.cache else ["--no-cache"])
         return self._run([self._uv, "pip", "install", *options, *requirements], "", variables, self._wish.timeout)
 
 

@@ -60,6 +60,11 @@ options:
       - Build source archives in an environment of their own. Turn it off where a build needs what is installed.
     type: bool
     default: true
+  from_source:
+    description: Names of packages to build from source even where a wheel is at hand.
+    type: list
+    elements: str
+    default: []
   cache:
     description:
       - Use the installer's cache. It knows nothing of variables in O(environment), so a package that is built another
@@ -177,6 +182,7 @@ def _wish(params: dict[str, Any]) -> Wish:
                 "uv_version",
                 "constraints",
                 "build_isolation",
+                "from_source",
                 "cache",
                 "reinstall",
                 "jobs",
@@ -218,6 +224,7 @@ def main() -> None:
             "no_index": {"type": "bool", "default": False},
             "constraints": {"type": "list", "elements": "path", "default": []},
             "build_isolation": {"type": "bool", "default": True},
+            "from_source": {"type": "list", "elements": "str", "default": []},
             "cache": {"type": "bool", "default": True},
             "reinstall": {"type": "bool", "default": False},
             "environment": {"type": "dict", "default": {}},

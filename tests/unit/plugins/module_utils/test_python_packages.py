@@ -134,8 +134,8 @@ def test_uv_receives_what_pip_is_configured_with(prefix: Path) -> None:
 
 
 BUILDS = [
-    ("uv", ["--no-build-isolation", "--no-cache"]),
-    ("pip", ["--no-build-isolation", "--no-cache-dir"]),
+    ("uv", ["--no-build-isolation", "--no-cache", "--no-binary=deepspeed"]),
+    ("pip", ["--no-build-isolation", "--no-cache-dir", "--no-binary=deepspeed"]),
 ]
 
 
@@ -149,6 +149,7 @@ def test_build_with_switches_sees_the_environment_and_no_cache(
         _wish(prefix, "deepspeed==0.19.8"),
         installer=installer,
         build_isolation=False,
+        from_source=["deepspeed"],
         cache=False,
         environment={"DS_BUILD_SHM_COMM": "1"},
     )
