@@ -53,12 +53,15 @@ options:
     type: str
     required: true
   address:
-    description:
-      - The node's address between nodes.
-      - Where it is empty, the module looks at the network as M(fromzero.deepspeed.network_info) does, and gives back
-        what it saw as that fact, so that nothing has to look again.
+    description: The node's address between nodes.
     type: str
     default: ''
+  find_address:
+    description:
+      - Where O(address) is empty, look at the network as M(fromzero.deepspeed.network_info) does, and give back what was
+        seen as that fact, so that nothing has to look again.
+    type: bool
+    default: false
   network:
     description: The network of O(address) in CIDR form, or the one in which to look for an address.
     type: str
@@ -97,6 +100,7 @@ EXAMPLES = r"""
     user: trainer
     name: "{{ inventory_hostname }}"
     also: ["{{ ansible_host }}"]
+    find_address: true
 """
 
 RETURN = r"""
@@ -124,7 +128,7 @@ record:
     host_keys: [ssh-ed25519 AAAAC3Nz...]
 ansible_facts:
   description: The fact C(fromzero_network) of M(fromzero.deepspeed.network_info).
-  returned: where O(address) is empty
+  returned: where O(find_address=true) and O(address) is empty
   type: dict
 path:
   description: The private key.
@@ -187,7 +191,7 @@ def identity(module: AnsibleModule) -> dict[str, Any]:
         rotate=given["rotate"],
         switch=given["switch"],
     )
-    look = None if given["address"] else look_at_network(module)
+    look = look_at_network(module) if given["find_address"] and not given["address"] else None
     pair = ensure_key_pair(account, wish, module.run_command, module.check_mode)
     if pair.changes and not module.check_mode and module.selinux_enabled():
         for file in [account.ssh, *account.ssh.glob("id_*")]:
@@ -221,6 +225,7 @@ def main() -> None:
             "host_key_types": {"type": "list", "elements": "str", "choices": TYPES, "default": TYPES, "no_log": False},
             "name": {"type": "str", "required": True},
             "address": {"type": "str", "default": ""},
+            "find_address": {"type": "bool", "default": False},
             "network": {"type": "str", "default": ""},
             "interface": {"type": "str", "default": ""},
             "peer": {"type": "str", "default": ""},
