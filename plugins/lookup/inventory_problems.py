@@ -30,7 +30,6 @@ _raw:
   elements: str
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
@@ -43,9 +42,8 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
     misspelt,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import ACCELERATOR_FACT, KNOBS
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import role_options
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_options
 
-_ROLES = Path(__file__).parents[2] / "roles"
 _CONNECTION = ("ansible_host", "ansible_port", "ansible_ssh_host", "ansible_ssh_port")
 _NOT_FROM_THE_INVENTORY = ("ansible_", "__", "fromzero_", ACCELERATOR_FACT)
 
@@ -56,9 +54,9 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         view = View(variables or {}, self._templar.template)
         nodes = view.groups.get("nodes", [])
-        options = role_options(_ROLES)
+        options = role_options(ROLES)
         names = {name for node in nodes for name in view.names(node) if not name.startswith(_NOT_FROM_THE_INVENTORY)}
-        prefixes = {"cluster_", *(f"{path.name}_" for path in _ROLES.iterdir())}
+        prefixes = {"cluster_", *(f"{path.name}_" for path in ROLES.iterdir())}
         for warning in misspelt(names, {*options, *KNOBS}, prefixes):
             Display().warning(warning)
         given = view.values(nodes, {*options, *KNOBS, *_CONNECTION})

@@ -53,12 +53,15 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import variable_problems
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import (
     Needs,
     lost_problems,
     node_problems,
     warnings,
 )
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_options
 
 
 class LookupModule(LookupBase):
@@ -73,4 +76,11 @@ class LookupModule(LookupBase):
         for warning in warnings(nodes):
             Display().warning(warning)
         needs = Needs(**{name: plain(self.get_option(name)) for name in ("systems", "python", "disk", "clock_skew")})
-        return [*lost_problems(view.failures(lost, "__preflight_facts"), needs), *node_problems(nodes, needs)]
+        options = role_options(ROLES)
+        # Values that hang on facts could not be judged with the inventory.
+        given = view.values(here, {*options, *KNOBS})
+        return [
+            *variable_problems(here, given, options),
+            *lost_problems(view.failures(lost, "__preflight_facts"), needs),
+            *node_problems(nodes, needs),
+        ]

@@ -195,6 +195,15 @@ def role_variable_problems(nodes: Sequence[str], given: Given, options: Options)
     return found
 
 
+def variable_problems(nodes: Sequence[str], given: Given, options: Options) -> list[str]:
+    """All that is wrong with the values that nodes are given."""
+    return [
+        *knob_problems(nodes, given),
+        *slot_problems(nodes, given),
+        *role_variable_problems(nodes, given, options),
+    ]
+
+
 def misspelt(names: Iterable[str], known: Iterable[str], prefixes: Iterable[str]) -> list[str]:
     """Warnings about variables that are not ours but look as if they were meant to be.
 
@@ -231,7 +240,5 @@ def inventory_problems(groups: Groups, given: Given, options: Options) -> list[s
         *found,
         *name_problems(nodes),
         *address_problems(nodes, given),
-        *knob_problems(nodes, given),
-        *slot_problems(nodes, given),
-        *role_variable_problems(nodes, given, options),
+        *variable_problems(nodes, given, options),
     ]

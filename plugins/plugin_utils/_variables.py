@@ -15,6 +15,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 Option = Mapping[str, Any]
 Options = Mapping[str, Option]
 
+ROLES = Path(__file__).parents[2] / "roles"
+
 _WORDS = {
     "str": "a text",
     "path": "a path",

@@ -122,6 +122,7 @@ BAD_NODES = [
     ({"preflight_systems": {"Ubuntu": ["24.04"]}}, ["node1 runs Debian 12", "supported are Ubuntu 24.04"]),
     ({"preflight_python": "9.9"}, ["node1 has Python 3.", "9.9 is the oldest"]),
     ({"preflight_disk_needed": {"cpu": 900000}}, ["node1 has", "GB free at", "needs 900000 GB"]),
+    ({"hostfile_zero_stage": "{{ ansible_facts['distribution'] }}"}, ["hostfile_zero_stage is 'Debian' on all nodes"]),
     ({"cluster_user": "ghost"}, ["node1 has no account 'ghost'"]),
     ({"cluster_accelerator": "auto"}, ["No NVIDIA GPU was found on any node; set cluster_accelerator: cpu"]),
     ({"cluster_accelerator": "cuda"}, ["'cuda' but no NVIDIA GPU was found on all nodes"]),
