@@ -23,7 +23,7 @@ def prefix(host, request):
         host.check_output(f"rm -rf {folder} {folder}.*")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def site(host):
     return host.ansible.get_variables()
 
