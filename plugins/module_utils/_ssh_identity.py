@@ -309,13 +309,14 @@ def node_record(
 ) -> dict[str, Any]:
     """What other nodes need to know of this one.
 
-    :param given: the parameters C(name, address, network, also, port, host_key_types).
+    :param given: the parameters C(name, address, network, interface, also, port, host_key_types).
     :param link: C(address, network) as seen on the node, where no address was given.
     :raises SshError: the host keys cannot be read.
     """
     also = [name for name in dict.fromkeys(given["also"]) if _HOST.match(name) and not is_loopback(name)]
     address, network = (link["address"], link["network"]) if link else (given["address"], given["network"])
-    if not address:
+    if not (address or given["network"] or given["interface"]):
+        # An address that Ansible can use is a guess, so never one against what was asked for.
         address, network = next((name for name in also if is_address(name)), ""), ""
     return {
         "name": given["name"],

@@ -77,7 +77,7 @@ options:
   also:
     description:
       - Other names and addresses under which the node is reached, first the one that Ansible connects to.
-      - The first address among them stands in where no other is found.
+      - The first address among them stands in where no other is found and neither O(network) nor O(interface) is given.
     type: list
     elements: str
     default: []
@@ -207,7 +207,8 @@ def identity(module: AnsibleModule) -> dict[str, Any]:
     if given["return_private_key"]:
         with acting_as(account):
             result["private_key"] = pair.newest.read_text(encoding="utf-8") if pair.newest.exists() else ""
-    for warning in pair.warnings:
+    problem = look["problem"] if look else None
+    for warning in [*pair.warnings, *([problem] if problem else [])]:
         module.warn(warning)
     return result
 

@@ -223,7 +223,7 @@ def test_nobody_but_root_acts_for_another(account: Account, monkeypatch: pytest.
         pass
 
 
-GIVEN = {"name": "n1", "network": "10.0.0.0/24", "port": 22, "host_key_types": ["ed25519"]}
+GIVEN = {"name": "n1", "network": "", "interface": "", "port": 22, "host_key_types": ["ed25519"]}
 LINK = {"address": "10.0.0.1", "network": "10.0.0.0/24"}
 ADDRESSES = {
     "given": ("10.0.0.1", ["10.0.0.1"], None, "10.0.0.1", []),
@@ -244,6 +244,13 @@ def test_a_record_has_what_others_can_use(case: tuple[Any, ...], monkeypatch: py
     record = identity.node_record({**GIVEN, "address": address, "also": also}, ["ssh-ed25519 U"], link)
     assert (record["address"], record["also"]) == (kept, others)
     assert (record["public_keys"], record["host_keys"]) == (["ssh-ed25519 U"], ["ssh-ed25519 E"])
+
+
+@pytest.mark.parametrize("asked", [{"network": "10.0.0.0/24"}, {"interface": "eth9"}])
+def test_no_address_is_guessed_against_what_was_asked(asked: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "host_keys", lambda types: ["ssh-ed25519 E"])
+    record = identity.node_record({**GIVEN, **asked, "address": "", "also": ["203.0.113.1"]}, [])
+    assert (record["address"], record["also"]) == ("", ["203.0.113.1"])
 
 
 def test_a_node_without_readable_host_keys_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
