@@ -62,5 +62,5 @@ def readable_lines(text: str) -> dict[str, int]:
 
 def ranks(slots: dict[str, int]) -> list[tuple[int, str]]:
     """Each rank with the name of its host, counted as the launcher counts them: line by line, slot by slot."""
-    hosts = [name for name, count in slots.items() for _ in range(count)]
+    hosts = [name for name, count in slots.items() for slot in range(count)]
     return list(enumerate(hosts))

@@ -10,16 +10,19 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch_hostfile import HostfileError, parse_hostfile
 
 # Each rank writes a flat JSON object behind this mark; two ranks may share a line, and pdsh puts the host before it.
 _TOLD = re.compile(r"FROMZERO_VERIFY (\{[^{}]*\})")
+_NODE_FAILED = re.compile(r"^pdsh@[^:]+: [^:]+: ssh exited with exit code [1-9]")
 _GRACE = 20.0
+_AFTER_FAILURE = 10.0
 
 
 @dataclass(frozen=True)
@@ -64,20 +67,49 @@ def launch_command(
     return command if list(everyone) == list(chosen) else [*command, "--include", "@".join(chosen)]
 
 
-def _stop(process: subprocess.Popen[str]) -> str:
+class _Listener(threading.Thread):
+    """Collects what a process writes, and notices when pdsh says that a node's part has failed."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(daemon=True)
+        self.lines: list[str] = []
+        self.node_failed = threading.Event()
+        self._stream = stream
+
+    def run(self) -> None:
+        """Read to the end."""
+        for line in self._stream:
+            self.lines.append(line)
+            if _NODE_FAILED.search(line):
+                self.node_failed.set()
+
+
+def _wait(process: subprocess.Popen[str], listener: _Listener, seconds: float) -> bool:
+    """Wait for a process; whether it ended by itself. Once a node has failed, the others have a short while left."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None:
+        if listener.node_failed.is_set():
+            deadline = min(deadline, time.monotonic() + _AFTER_FAILURE)
+            listener.node_failed.clear()
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
     """End a launcher with all its children: politely first, since it then stops the ranks on the other nodes."""
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=_GRACE)
     with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    try:
-        return process.communicate(timeout=_GRACE)[0]
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        return process.communicate()[0]
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def run_bounded(command: Sequence[str], environment: Mapping[str, str], folder: str, seconds: float) -> Outcome:
     """Run a command in a session of its own.
+
+    The ranks of the other nodes would wait for those of a node that failed, so the run is stopped soon after that.
 
     :raises OSError: the command cannot be started.
     """
@@ -93,16 +125,23 @@ def run_bounded(command: Sequence[str], environment: Mapping[str, str], folder: 
         errors="replace",
         start_new_session=True,
     ) as process:
-        try:
-            output, status = process.communicate(timeout=seconds)[0], process.returncode
-        except subprocess.TimeoutExpired:
-            output, status = _stop(process), 124
-    return Outcome(status, output, round(time.monotonic() - started, 1))
+        assert process.stdout is not None
+        listener = _Listener(process.stdout)
+        listener.start()
+        ended = _wait(process, listener, seconds)
+        took = time.monotonic() - started
+        if not ended:
+            _stop(process)
+        status = process.wait()
+        # A child that outlives the launcher may hold the pipe open.
+        listener.join(timeout=_GRACE)
+    timed_out = not ended and took >= seconds
+    return Outcome(124 if timed_out else status or int(not ended), "".join(listener.lines), round(took, 1))
 
 
 def sweep_command(hosts: Sequence[str], script: str) -> list[str]:
     """The command that ends what a broken run left on the nodes. The pattern does not match the command itself."""
-    folder, _, name = script.rpartition("/")
+    folder, name = script.rsplit("/", 1)
     pattern = f"{folder}/[{name[0]}]{name[1:]}"
     return ["pdsh", "-R", "ssh", "-t", "10", "-u", "20", "-w", ",".join(hosts), f"pkill -KILL -f '{pattern}' || true"]
 

@@ -115,21 +115,20 @@ def _stages(told: Sequence[Found]) -> dict[int, str]:
 
 def laggards(run: Found, until: str) -> tuple[list[str], str]:
     """The nodes whose ranks came least far, and a clause that says how far; nothing where all came to a stage."""
-    owners = ranks(dict(run["slots"]))
+    owners = dict(ranks(dict(run["slots"])))
     reached = _stages(run["told"])
-    depth = {rank: _STAGES.index(reached[rank]) if rank in reached else -1 for rank, _ in owners}
+    depth = {rank: _STAGES.index(reached[rank]) if rank in reached else -1 for rank in owners}
     least = min(depth.values())
     if least >= _STAGES.index(until):
         return [], ""
-    behind = [(rank, node) for rank, node in owners if depth[rank] == least]
-    nodes = list(dict.fromkeys(node for _, node in behind))
-    named = ", ".join(f"rank {rank} on {node}" for rank, node in behind)
-    return nodes, f"{named} {_STAGE_WORDS[_STAGES[least] if least >= 0 else '']}"
+    behind = {rank: node for rank, node in owners.items() if depth[rank] == least}
+    named = ", ".join(f"rank {rank} on {node}" for rank, node in behind.items())
+    return list(dict.fromkeys(behind.values())), f"{named} {_STAGE_WORDS[_STAGES[least] if least >= 0 else '']}"
 
 
 def _failure(run: Found, until: str) -> tuple[str, str]:
     """Why a run did not come to a stage, with its fix."""
-    _, behind = laggards(run, until)
+    behind = laggards(run, until)[1]
     reason, fix = symptom(run["tail"])
     locks = sorted({lock for said in run["told"] for lock in said.get("locks") or ()})
     if run["timed_out"]:
@@ -183,12 +182,17 @@ def _reducing(cluster: Cluster, run: Found, told: Mapping[str, Sequence[Found]])
     return Check("all_reduce", "sum over all ranks", str(wrong["host"]), False, reason, fix, seconds)
 
 
+def _fell(said: Found) -> bool:
+    """Whether a loss fell; one that is no number did not."""
+    return float(said["last"]) < float(said["first"])
+
+
 def _training(cluster: Cluster, run: Found, told: Mapping[str, Sequence[Found]]) -> Check:
     name, head, seconds = "falling loss", cluster.head, float(run["seconds"])
     nodes = laggards(run, "trained")[0]
     if nodes:
         return Check("training", name, _where(nodes, cluster), False, *_failure(run, "trained"), seconds)
-    rising = next((said for said in told["trained"] if not float(said["last"]) < float(said["first"])), None)
+    rising = next((said for said in told["trained"] if not _fell(said)), None)
     if rising is not None:
         reason = f"the loss went from {rising['first']:.4g} to {rising['last']:.4g} instead of down"
         fix = "The arithmetic of a rank is wrong; compare the versions and the health of the devices."

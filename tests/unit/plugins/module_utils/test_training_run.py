@@ -55,6 +55,18 @@ def test_a_run_that_hangs_is_stopped_and_what_it_said_is_kept(monkeypatch):
     assert outcome.seconds < 5
 
 
+def test_a_node_that_fails_ends_the_wait_of_the_others(monkeypatch):
+    monkeypatch.setattr(_training_run, "_AFTER_FAILURE", 0.2)
+    outcome = run_bounded(["sh", "-c", "echo 'pdsh@node1: node2: ssh exited with exit code 1'; sleep 30"], {}, "/", 20)
+    assert outcome.status not in (0, 124)
+    assert outcome.seconds < 5
+
+
+def test_a_run_that_ends_well_keeps_its_status_and_words():
+    outcome = run_bounded(["sh", "-c", "echo words; echo $WORD; exit 3"], {"WORD": "more"}, "/", 20)
+    assert (outcome.status, outcome.output) == (3, "words\nmore\n")
+
+
 def test_a_launcher_that_is_asked_to_stop_may_clean_up():
     outcome = run_bounded(["sh", "-c", "trap 'echo cleaned; exit 1' TERM; while :; do sleep 0.05; done"], {}, "/", 0.3)
     assert outcome.timed_out
