@@ -80,11 +80,21 @@ def see(path: Path) -> Snapshot:
         return Snapshot(path=real, text=None, mode=None)
 
 
+def beside(path: Path) -> Path:
+    """A name for a file that will take the place of another; no other process has it, nor another node on a share."""
+    return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+
+
 def keep_copy(path: Path) -> Path:
     """A copy with the time in its name, as closed as the original; an older copy is never overwritten."""
     name = f"{path.name}.{time.strftime('%Y-%m-%d@%H:%M:%S')}"
-    names = itertools.chain([f"{name}~"], (f"{name}.{number}~" for number in itertools.count(2)))
-    copy = next(copy for copy in map(path.with_name, names) if not copy.exists())
+    for number in itertools.count(1):
+        copy = path.with_name(f"{name}~" if number == 1 else f"{name}.{number}~")
+        try:
+            os.close(os.open(str(copy), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            break
+        except FileExistsError:
+            continue
     shutil.copy2(str(path), str(copy))
     return copy
 
@@ -116,7 +126,7 @@ def land(landing: Landing) -> str | None:
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = beside(path)
     descriptor = os.open(str(part), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

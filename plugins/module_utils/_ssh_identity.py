@@ -22,7 +22,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account im
     home_problems,
     own_ssh_folder,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import keep_copy
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import beside, keep_copy
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import (
     SshError,
     comment_of,
@@ -94,7 +94,7 @@ def _public_file(path: Path) -> Path:
 
 def _write_new(path: Path, text: str, mode: int) -> None:
     """Puts a file in place in one step, with its mode from the start."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = beside(path)
     descriptor = os.open(str(part), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -159,7 +159,7 @@ class _Keys:
         """A new key without a passphrase, unless another run was faster. A link is atomic, on network shares too."""
         if self._check:
             return True
-        part = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+        part = beside(path)
         comment = f"{OUR_COMMENT}@{os.uname().nodename}"
         code, out, err = self._run(
             ["ssh-keygen", "-q", "-t", key_type, "-N", "", "-C", comment, "-f", str(part)]
@@ -212,7 +212,11 @@ class _Keys:
             keep_copy(self.path)
             if public.exists():
                 keep_copy(public)
-        waiting(self.path).replace(self.path)
+        try:
+            waiting(self.path).replace(self.path)
+        except FileNotFoundError:
+            # A node that shares this home was faster.
+            return
         if _public_file(waiting(self.path)).exists():
             _public_file(waiting(self.path)).replace(public)
 

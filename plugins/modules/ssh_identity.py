@@ -77,7 +77,7 @@ options:
   also:
     description:
       - Other names and addresses under which the node is reached, first the one that Ansible connects to.
-      - The first address among them stands in where no other is found and neither O(network) nor O(interface) is given.
+      - The first address among them stands in where no other is found and O(network) and O(interface) are empty.
     type: list
     elements: str
     default: []

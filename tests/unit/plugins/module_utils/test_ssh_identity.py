@@ -137,6 +137,15 @@ def test_a_new_key_waits_until_it_is_switched_to(account: Account) -> None:
     assert ensure(account).changes == []
 
 
+def test_nodes_that_share_a_home_switch_together(account: Account) -> None:
+    ensure(account)
+    new = ensure(account, Wish(rotate=True)).public_keys[1]
+    nodes = [identity._Keys(account.ssh / "id_ed25519", run, check=False) for _node in range(2)]
+    for keys in nodes:
+        keys.switch()
+    assert ensure(account).public_keys == [new]
+
+
 def test_switching_with_nothing_that_waits_changes_nothing(account: Account) -> None:
     before = ensure(account).public_keys
     switched = ensure(account, Wish(switch=True))
