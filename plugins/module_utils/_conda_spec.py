@@ -68,7 +68,7 @@ def parse_spec(text: str) -> Spec:
     rest = text.strip()
     if not rest or "/" in rest.split("::")[-1] or rest.endswith((".conda", ".tar.bz2")):
         raise SpecError(f"'{text}' is not a package spec; write a name and versions, such as python=3.11.")
-    channel, _, rest = rest.rpartition("::")
+    channel, _separator, rest = rest.rpartition("::")
     rest, keys = _brackets(text, rest)
     found = _NAME.match(rest)
     if not found:
@@ -79,7 +79,7 @@ def parse_spec(text: str) -> Spec:
         # With a build behind it, conda reads the version as exact, whether after one equals sign or two.
         version, build = f"=={pinned.group(1)}", pinned.group(2)
     else:
-        version, _, build = rest.partition(" ")
+        version, _separator, build = rest.partition(" ")
     spec = Spec(text, name, keys.get("version", version), keys.get("build", build), keys.get("channel", channel))
     if " " in spec.build:
         raise SpecError(
@@ -156,8 +156,8 @@ def _channel_matches(wish: str, channel: str) -> bool:
 
 def _split(version: str) -> tuple[Components, Components]:
     text = version.strip().lower().replace("-", "_")
-    epoch, _, rest = text.rpartition("!")
-    public, _, local = rest.partition("+")
+    epoch, _separator, rest = text.rpartition("!")
+    public, _separator, local = rest.partition("+")
     return _components(f"{epoch or 0}.{public}"), _components(local)
 
 
