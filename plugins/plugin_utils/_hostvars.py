@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from jinja2 import Undefined
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
@@ -23,7 +24,12 @@ _VALUES = (*KNOBS, "ansible_user", "hostfile_slots")
 
 
 def plain(value: Any) -> Any:
-    """A value without Ansible's tags and lazy containers."""
+    """A value without Ansible's tags and lazy containers.
+
+    :raises AnsibleUndefinedVariable: it hangs on a variable that is not there; lookups get a marker in its place.
+    """
+    if isinstance(value, Undefined):
+        raise AnsibleUndefinedVariable("a variable that it hangs on is not defined")
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
