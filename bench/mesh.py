@@ -4,6 +4,7 @@ Every number is the wall time in seconds of one whole command, from no open conn
 
 - pdsh: `pdsh true` on N nodes, the floor of anything that has to open N connections
 - ssh: plain `ssh true` to N nodes, 32 at a time
+- ping: `ansible -m ping` on N nodes, the floor of one module on each
 - mesh: a playbook with the role ssh_mesh on nodes that nothing has touched
 - again: the same playbook once more
 - pairs: keys, authorized keys and known hosts for each pair of nodes by looping over modules on each node
@@ -25,7 +26,7 @@ from sandbox.shell import ROOT, SandboxError, run
 
 PLAYBOOKS = Path(__file__).parent / "mesh_playbooks"
 FANOUT = 32
-HEAD = ("nodes", "pdsh s", "ssh s", "mesh s", "again s", "pairs s", "mesh/pdsh", "pairs/mesh")
+HEAD = ("nodes", "pdsh s", "ssh s", "ping s", "mesh s", "again s", "pairs s", "mesh/pdsh", "mesh/ping", "pairs/mesh")
 
 
 def main() -> None:
@@ -45,6 +46,7 @@ def measure(found: Targets, count: int, pairs_up_to: int) -> list[str]:
     addresses = list(found.addresses.values())[:count]
     pdsh = seconds(lambda: fan_out(found, addresses)) if shutil.which("pdsh") else None
     ssh = seconds(lambda: plain(found, addresses))
+    ping = seconds(lambda: ansible("ansible", found, count, "nodes", "--become", "-m", "ansible.builtin.ping"))
     pairs = None
     if count <= pairs_up_to:
         found.reset(count)
@@ -54,11 +56,12 @@ def measure(found: Targets, count: int, pairs_up_to: int) -> list[str]:
     mesh = seconds(lambda: play("mesh.yml", found, count))
     check(found, count)
     again = seconds(lambda: play("mesh.yml", found, count))
-    cells = [f"{value:.1f}" if value else "-" for value in (pdsh, ssh, mesh, again, pairs)]
+    cells = [f"{value:.1f}" if value else "-" for value in (pdsh, ssh, ping, mesh, again, pairs)]
     return [
         str(count),
         *cells,
         f"{mesh / pdsh:.1f}" if pdsh else "-",
+        f"{mesh / ping:.1f}",
         f"{pairs / mesh:.1f}" if pairs else "-",
     ]
 
@@ -83,14 +86,19 @@ def plain(found: Targets, addresses: Sequence[str]) -> None:
 
 
 def play(playbook: str, found: Targets, count: int) -> None:
-    """Run a playbook as a user does from a clone, on connections of its own."""
+    """Run a playbook as a user does from a clone."""
+    ansible("ansible-playbook", found, count, str(PLAYBOOKS / playbook))
+
+
+def ansible(program: str, found: Targets, count: int, *arguments: str) -> None:
+    """Run a program of Ansible on connections of its own."""
     inventory = found.inventory(count)
     control = found.folder / "control"
     control.mkdir(exist_ok=True)
     environment = {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control)}
     try:
         done = subprocess.run(
-            ["ansible-playbook", "-i", str(inventory), str(PLAYBOOKS / playbook)],
+            [program, "-i", str(inventory), *arguments],
             cwd=ROOT,
             env=environment,
             capture_output=True,
@@ -98,7 +106,9 @@ def play(playbook: str, found: Targets, count: int) -> None:
             check=False,
         )
         if done.returncode:
-            raise SandboxError(f"{playbook} failed on {count} targets:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+            raise SandboxError(
+                f"{program} {arguments[-1]} failed on {count} targets:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
+            )
     finally:
         for socket in control.iterdir():
             subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "-"], capture_output=True, check=False)

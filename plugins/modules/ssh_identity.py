@@ -58,8 +58,8 @@ options:
     default: ''
   find_address:
     description:
-      - Where O(address) is empty, look at the network as M(fromzero.deepspeed.network_info) does, and give back what was
-        seen as that fact, so that nothing has to look again.
+      - Where O(address) is empty, look at the network as M(fromzero.deepspeed.network_info) does.
+      - What was seen is given back as the fact of that module, so that nothing has to look again.
     type: bool
     default: false
   network:
@@ -77,7 +77,7 @@ options:
   also:
     description:
       - Other names and addresses under which the node is reached, first the one that Ansible connects to.
-      - The first address among them stands in where no other is found and O(network) and O(interface) are empty.
+      - The first address among them stands in where no other is found, unless O(network) or O(interface) is given.
     type: list
     elements: str
     default: []
