@@ -9,7 +9,7 @@ from dataclasses import replace
 from sandbox import conda as standin
 from sandbox import wheelhouse
 from sandbox.nodes import Cluster
-from sandbox.shell import BUILD, say
+from sandbox.shell import BUILD, run, say
 
 # Asked only whether they answer; what the roles download is theirs to say.
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge/noarch/repodata_shards.msgpack.zst"
@@ -20,11 +20,14 @@ ANSWER_SECONDS = 10
 
 def conda(cluster: Cluster) -> Cluster:
     """The nodes find the stand-in installer and its channel on disk; the inventory names them."""
-    made = standin.build(BUILD / "conda")
+    version = "import platform; print(platform.python_version())"
+    python = run(["docker", "run", "--rm", "--entrypoint", "python3", cluster.image, "-c", version]).strip()
+    made = standin.build(BUILD / "conda", python)
     variables = {
         "conda_installer_url": made.installer.as_uri(),
         "conda_installer_checksum": made.sha256,
         "conda_channels": [made.channel.as_uri()],
+        "conda_python_version": made.python,
     }
     return replace(cluster, mounts=[*cluster.mounts, BUILD / "conda"], variables={**cluster.variables, **variables})
 

@@ -11,6 +11,7 @@ the collection may rely on how it words things.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import platform
 import sys
@@ -21,51 +22,55 @@ from sandbox.conda import channel, installer
 from sandbox.shell import run, say
 
 HERE = Path(__file__).resolve().parent
-# The interpreter of the nodes: Debian 12's.
+# Debian 12's.
 PYTHON = "3.11.2"
 
 
 @dataclass(frozen=True)
 class Standin:
-    """Where the pieces lie; `sha256` is the installer's."""
+    """Where the pieces lie; `sha256` is the installer's, `python` the release in the channel, such as 3.11."""
 
     installer: Path
     sha256: str
     channel: Path
+    python: str
 
 
-def build(outdir: Path) -> Standin:
+def build(outdir: Path, python: str = PYTHON) -> Standin:
     """Make the installer and the channel in `outdir`, or reuse them when nothing they are made of has changed.
 
+    :param python: the version of the nodes' own python3, which the environments will have.
     :raises SandboxError: pip could not fetch a wheel.
     """
-    arch = platform.machine()
-    script = outdir / f"Miniforge3-standin-Linux-{arch}.sh"
+    script = outdir / f"Miniforge3-standin-Linux-{platform.machine()}.sh"
     digest = script.with_name(f"{script.name}.sha256")
     stamp = outdir / "stamp"
-    current = _stamp()
-    if not (stamp.is_file() and stamp.read_text() == current and script.is_file()):
-        say(f"Building a STAND-IN conda installer and channel in {outdir}")
-        stamp.unlink(missing_ok=True)
-        wheels = _wheels(outdir / "wheels")
-        channel.build(outdir / "channel", PYTHON, [wheel for wheel in wheels if "rattler" not in wheel.name])
-        installer.build(script, next(wheel for wheel in wheels if "rattler" in wheel.name))
-        digest.write_text(f"{hashlib.sha256(script.read_bytes()).hexdigest()}  {script.name}\n")
-        stamp.write_text(current)
-    return Standin(script, digest.read_text().split()[0], outdir / "channel")
+    current = _stamp(python)
+    minor = ".".join(python.split(".")[:2])
+    outdir.mkdir(parents=True, exist_ok=True)
+    with (outdir / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (stamp.is_file() and stamp.read_text() == current and script.is_file()):
+            say(f"Building a STAND-IN conda installer and channel in {outdir}")
+            stamp.unlink(missing_ok=True)
+            wheels = _wheels(outdir / "wheels", minor)
+            channel.build(outdir / "channel", python, [wheel for wheel in wheels if "rattler" not in wheel.name])
+            installer.build(script, next(wheel for wheel in wheels if "rattler" in wheel.name))
+            digest.write_text(f"{hashlib.sha256(script.read_bytes()).hexdigest()}  {script.name}\n")
+            stamp.write_text(current)
+    return Standin(script, digest.read_text().split()[0], outdir / "channel", minor)
 
 
-def _wheels(folder: Path) -> list[Path]:
+def _wheels(folder: Path, minor: str) -> list[Path]:
     """The pinned wheels, from wherever this machine's pip gets its packages."""
     folder.mkdir(parents=True, exist_ok=True)
-    minor = ".".join(PYTHON.split(".")[:2])
     wanted = ["--only-binary=:all:", "--no-deps", f"--python-version={minor}", f"--dest={folder}"]
     run([sys.executable, "-m", "pip", "download", "--quiet", *wanted, f"--requirement={HERE / 'requirements.txt'}"])
     pins = [line.split("==") for line in (HERE / "requirements.txt").read_text().splitlines() if "==" in line]
     return [next(folder.glob(f"{name.replace('-', '_')}-{version}-*.whl")) for name, version in pins]
 
 
-def _stamp() -> str:
+def _stamp(python: str) -> str:
     """Changes when anything that the result is made of changes."""
     sources = sorted(path for path in HERE.iterdir() if path.is_file())
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    return hashlib.sha256(python.encode() + b"".join(path.read_bytes() for path in sources)).hexdigest()

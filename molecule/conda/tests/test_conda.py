@@ -43,9 +43,9 @@ def test_everything_belongs_to_the_user(host, user, prefix):
         assert host.check_output(f"find {prefix} -not -user {user}") == ""
 
 
-def test_the_environment_has_the_python_of_the_role(host, user, prefix):
+def test_the_environment_has_the_python_of_the_role(host, user, prefix, site):
     defaults = yaml.safe_load((SCENARIO.parents[1] / "roles/conda/defaults/main.yml").read_text())
-    wanted = defaults["conda_python_version"]
+    wanted = site.get("conda_python_version", defaults["conda_python_version"])
     said = as_user(host, user, f"{prefix}/envs/train/bin/python -c 'import sys; print(sys.version, sys.prefix)'")
     assert said.startswith(f"{wanted}.")
     assert said.endswith(f"{prefix}/envs/train")
