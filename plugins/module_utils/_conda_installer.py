@@ -24,6 +24,7 @@ Fetch = Callable[[str], IO[bytes]]
 
 ATTEMPTS = 3
 _SHA256 = re.compile(r"^(?:sha256:)?([0-9a-fA-F]{64})$")
+_SUM_REMEDY = "set conda_installer_checksum to the sha256 sum of the installer, or to an address that lists it"
 _REMEDY = "correct the address, or name a mirror (conda_installer_url) or a file (conda_installer_path)"
 
 
@@ -47,7 +48,7 @@ def expected_sum(checksum: str, installer: str, fetch: Fetch) -> str:
     found = _SHA256.match(given)
     if found:
         return found.group(1).lower()
-    with reading(given, fetch) as source:
+    with reading(given, fetch, _SUM_REMEDY) as source:
         listing = source.read(1 << 20).decode("utf-8", "replace")
     return _listed(listing, given, Path(unquote(urlsplit(installer).path)).name)
 
@@ -99,16 +100,16 @@ def verified(installer: str, checksum: str, fetch: Fetch) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def reading(address: str, fetch: Fetch) -> Iterator[IO[bytes]]:
+def reading(address: str, fetch: Fetch, remedy: str) -> Iterator[IO[bytes]]:
     """:raises CondaError: the address does not answer."""
     try:
         with fetch(address) as source:
             yield source
     except HTTPError as error:
-        raise CondaError(f"{address} answers {error.code} {error.reason}; {_REMEDY}.") from error
+        raise CondaError(f"{address} answers {error.code} {error.reason}; {remedy}.") from error
     except (URLError, OSError) as error:
         reason = one_line(str(getattr(error, "reason", "") or error))
-        raise CondaError(f"{address} cannot be read ({reason}); {_REMEDY}.") from error
+        raise CondaError(f"{address} cannot be read ({reason}); {remedy}.") from error
 
 
 def _local(installer: str) -> Path | None:
@@ -119,7 +120,7 @@ def _local(installer: str) -> Path | None:
 def _download(address: str, target: Path, fetch: Fetch) -> str:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with reading(address, fetch) as source, target.open("wb") as out:
+            with reading(address, fetch, _REMEDY) as source, target.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
         except CondaError as error:
             refused = isinstance(error.__cause__, HTTPError) and error.__cause__.code < 500

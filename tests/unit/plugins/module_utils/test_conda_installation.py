@@ -260,6 +260,8 @@ def test_an_address_that_does_not_answer_is_named_with_the_remedy() -> None:
     def fetch(address: str) -> IO[bytes]:
         raise HTTPError(address, 404, "Not Found", None, None)  # type: ignore[arg-type]
 
+    with pytest.raises(CondaError, match=r"sum answers 404 Not Found; set conda_installer_checksum"):
+        expected_sum("https://mirror.example/sum", INSTALLER_URL, fetch)
     with (
         pytest.raises(CondaError, match=r"Miniforge3\.sh answers 404 Not Found; correct the address"),
         verified(INSTALLER_URL, SUM, fetch),
