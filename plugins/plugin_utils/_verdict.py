@@ -19,6 +19,9 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_layers
 
 __all__ = ["Cluster", "judge"]
 
+# More names than these do not help the one who reads them.
+_MOST_HOSTS = 8
+
 
 def _summary(cluster: Cluster, checks: Sequence[Check]) -> dict[str, Any]:
     run = cluster.training
@@ -46,7 +49,9 @@ def _lines(cluster: Cluster, checks: Sequence[Check], summary: Mapping[str, Any]
         state = "passed" if not failed else f"{failed} of {len(of_layer)} checks failed"
         lines.append(f"{layer}: {state}")
     if summary["world_size"]:
-        lines.append(f"world size {summary['world_size']} on {', '.join(summary['hosts'])}")
+        hosts = summary["hosts"]
+        where = ", ".join(hosts) if len(hosts) <= _MOST_HOSTS else f"{len(hosts)} hosts"
+        lines.append(f"world size {summary['world_size']} on {where}")
     if summary["all_reduce"] is not None:
         lines.append(f"all-reduce {summary['all_reduce']:g}")
     if summary["loss_first"] is not None:

@@ -82,6 +82,7 @@ _SYMPTOMS = (
         "Open all ports between the nodes, or name the right network in cluster_network.",
     ),
 )
+_MOST_NODES = 4
 _STAGES = ("started", "imported", "joined", "reduced", "trained")
 _STAGE_WORDS = {
     "": "did not start",
@@ -113,6 +114,16 @@ def _stages(told: Sequence[Found]) -> dict[int, str]:
     return reached
 
 
+def _named(owners: Mapping[int, str]) -> str:
+    """Ranks by their nodes, as words; of many nodes only the first."""
+    words = []
+    for node in dict.fromkeys(owners.values()):
+        own = sorted(rank for rank, owner in owners.items() if owner == node)
+        words.append(f"rank {own[0]} on {node}" if len(own) == 1 else f"ranks {own[0]} to {own[-1]} on {node}")
+    more = len(words) - _MOST_NODES
+    return listed(words if more <= 0 else [*words[:_MOST_NODES], f"those of {more} more nodes"])
+
+
 def laggards(run: Found, until: str) -> tuple[list[str], str]:
     """The nodes whose ranks came least far, and a clause that says how far; nothing where all came to a stage."""
     owners = dict(ranks(dict(run["slots"])))
@@ -122,8 +133,9 @@ def laggards(run: Found, until: str) -> tuple[list[str], str]:
     if least >= _STAGES.index(until):
         return [], ""
     behind = {rank: node for rank, node in owners.items() if depth[rank] == least}
-    named = ", ".join(f"rank {rank} on {node}" for rank, node in behind.items())
-    return list(dict.fromkeys(behind.values())), f"{named} {_STAGE_WORDS[_STAGES[least] if least >= 0 else '']}"
+    return list(
+        dict.fromkeys(behind.values())
+    ), f"{_named(behind)} {_STAGE_WORDS[_STAGES[least] if least >= 0 else '']}"
 
 
 def _failure(run: Found, until: str) -> tuple[str, str]:

@@ -116,7 +116,7 @@ def check_pdsh(cluster: Cluster) -> Iterator[Check]:
     fix = "Run the playbook 'site' with the tag pdsh."
     if found.get("rc") == 0 and not silent:
         yield Check("pdsh", "fan-out", cluster.head, True, seconds=seconds)
-    elif not re.search(r"(?m)^pdsh@|ssh exited", said) and re.search(r"No such file|not found", said):
+    elif found.get("rc") == 2 and re.search(r"Error executing command|No such file", str(found.get("msg") or "")):
         yield Check("pdsh", "fan-out", cluster.head, False, "pdsh is not installed on the head", fix, seconds)
     elif re.search(r"connect: Connection refused|rcmd|Unable to .*module", said):
         reason = "pdsh does not use ssh on the head (it asks rsh, or has no ssh module)"

@@ -146,7 +146,7 @@ FAULTS = [
     ("ssh was not tried", {"ssh": {"node1": GOOD_SSH, "node2": {"msg": "boom"}}}, "ssh", "node2", "boom", "by hand"),
     (
         "pdsh is missing",
-        {"pdsh": {"rc": 2, "msg": "Error executing command: [Errno 2] No such file or directory: b'pdsh'"}},
+        {"pdsh": {"rc": 2, "msg": "Error executing command.", "stdout": "", "stderr": ""}},
         "pdsh",
         "node1",
         "not installed",
@@ -355,6 +355,14 @@ def test_only_the_faulty_node_is_blamed_for_its_version():
         check["node"] for check in judge(cluster)["checks"] if not check["ok"] and check["layer"] == "environment"
     ]
     assert failed == ["node1"]
+
+
+def test_of_many_nodes_that_hang_the_first_are_named():
+    slots = {f"node{number}": 8 for number in range(100)}
+    verdict = judge(replace(GOOD, nodes=list(slots), pdsh={}, training=run(slots=slots, told=[], **HUNG)))
+    reason = next(check["reason"] for check in verdict["checks"] if check["layer"] == "launch" and not check["ok"])
+    assert "ranks 0 to 7 on node0" in reason
+    assert "those of 96 more nodes did not start" in reason
 
 
 def test_nodes_outside_the_limit_are_named_and_not_judged():
