@@ -64,14 +64,18 @@ def test_installers_cache_does_not_bring_back_a_build_without_the_op(host, envir
     assert built_ops(host, environment) == ["deepspeed_shm_comm"]
 
 
-@pytest.mark.parametrize("installer", INSTALLERS)
-def test_another_switch_builds_again(host, environment, installer):
-    play({"deepspeed_installer": installer})
+def test_another_switch_builds_again(host, environment):
     both = {"DS_BUILD_SHM_COMM": 1, "DS_BUILD_CPU_ADAM": 1}
-    run = play({"deepspeed_build": both, "deepspeed_installer": installer})
+    run = play({"deepspeed_build": both, "deepspeed_installer": "pip"})
     assert run.returncode == 0, sentence(run)
     assert built_ops(host, environment) == ["cpu_adam", "deepspeed_shm_comm"]
-    host.check_output(f"{environment}/bin/pip uninstall --yes deepspeed")
+
+
+def test_installation_without_switches_keeps_ops_that_are_there(host, environment):
+    before = built_ops(host, environment)
+    run = play({"deepspeed_build": {}})
+    assert run.returncode == 0, sentence(run)
+    assert built_ops(host, environment) == before != []
 
 
 def test_compiler_comes_too_where_the_first_run_will_compile(host, environment):
@@ -87,13 +91,6 @@ def test_compiler_comes_too_where_the_first_run_will_compile(host, environment):
     assert host.exists("ninja")
 
 
-def test_installation_without_switches_keeps_ops_that_are_there(host, environment):
-    play({})
-    run = play({"deepspeed_build": {}})
-    assert run.returncode == 0, sentence(run)
-    assert built_ops(host, environment) == ["deepspeed_shm_comm"]
-
-
 def test_op_that_cannot_be_built_is_a_sentence_with_deepspeeds_reason():
     run = play({"deepspeed_build": {"DS_BUILD_AIO": 1}})
     assert run.returncode != 0
@@ -102,23 +99,13 @@ def test_op_that_cannot_be_built_is_a_sentence_with_deepspeeds_reason():
 
 
 def test_libaio_was_brought_for_the_op_that_needs_it(host):
-    assert host.file("/usr/include/libaio.h").exists
-
-
-def test_switch_of_no_op_is_a_sentence_with_those_there_are():
-    run = play({"deepspeed_build": {"DS_BUILD_SHMCOMM": 1}})
-    assert run.returncode != 0
-    assert "DS_BUILD_SHMCOMM builds no op" in sentence(run)
-    assert "DS_BUILD_AIO, DS_BUILD_CPU_ADAM, DS_BUILD_SHM_COMM" in sentence(run)
+    assert host.package("libaio-dev").is_installed
 
 
 @pytest.mark.parametrize("attempt", ["first", "second"])
-def test_failed_proof_fails_again_at_the_next_run(attempt):
+def test_switch_of_no_op_is_a_sentence_also_the_next_time(attempt):
     """What was not proved leaves no record by which a later run would pass."""
-    assert play({"deepspeed_build": {"DS_BUILD_SHMCOMM": 1, "DS_BUILD_CPU_ADAM": 1}}).returncode != 0, attempt
-
-
-def test_timeout_of_a_build_is_a_sentence():
-    run = play({"deepspeed_build": {"DS_BUILD_CPU_ADAM": 1}, "deepspeed_build_timeout": 1})
-    assert run.returncode != 0
-    assert "within 1 s" in sentence(run)
+    run = play({"deepspeed_build": {"DS_BUILD_SHMCOMM": 1}})
+    assert run.returncode != 0, attempt
+    assert "DS_BUILD_SHMCOMM builds no op" in sentence(run)
+    assert "DS_BUILD_AIO, DS_BUILD_CPU_ADAM, DS_BUILD_SHM_COMM" in sentence(run)
