@@ -33,6 +33,9 @@ options:
         description: The permissions of the file.
         type: str
         default: "0644"
+      owner:
+        description: The account that this file belongs to, where it differs from O(owner).
+        type: str
   owner:
     description: The account that the files and new folders belong to. By default the one that runs the module.
     type: str
@@ -132,7 +135,8 @@ def _write(module: AnsibleModule, path: Path, content: str, owner: str | None) -
 
 def _bring(module: AnsibleModule, entry: dict[str, Any], record: Record | None) -> tuple[dict[str, Any], bool, Any]:
     """Bring one file to its content: the result that RETURN names, whether the file changed, and the difference."""
-    path, wanted, owner = Path(entry["path"]), entry["content"], module.params["owner"]
+    path, wanted = Path(entry["path"]), entry["content"]
+    owner = entry["owner"] or module.params["owner"]
     present = _read(path)
     verdict = judge(str(path), present, wanted, record)
     changed, backup = verdict.write, ""
@@ -176,6 +180,7 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "content": {"type": "str"},
                     "mode": {"type": "str", "default": "0644"},
+                    "owner": {"type": "str"},
                 },
             },
             "owner": {"type": "str"},

@@ -57,7 +57,7 @@ attributes:
 EXAMPLES = r"""
 - name: Train for a moment
   fromzero.deepspeed.training_run:
-    launcher: /opt/fromzero/bin/ds-launch
+    launcher: /usr/local/bin/ds-launch
     hostfile: /job/hostfile
     nodes: [node1, node2]
     script: /tmp/training_step.py
@@ -107,7 +107,7 @@ command:
   description: What was run.
   returned: always
   type: str
-  sample: /opt/fromzero/bin/ds-launch --hostfile /job/hostfile /tmp/training_step.py
+  sample: /usr/local/bin/ds-launch --hostfile /job/hostfile /tmp/training_step.py
 """
 
 import os

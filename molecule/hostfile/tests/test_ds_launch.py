@@ -53,7 +53,7 @@ def addresses(head):
 
 def launch(head, typed):
     """Without pdsh on the node, the launcher is another one."""
-    return head.run(f"/opt/fromzero/bin/ds-launch --launcher openmpi {typed}")
+    return head.run(f"/usr/local/bin/ds-launch --launcher openmpi {typed}")
 
 
 @pytest.mark.parametrize(("typed", "last", "master"), PASSED_ON)
@@ -83,13 +83,13 @@ def test_environment_of_the_launcher_is_set(head):
 
 @pytest.mark.parametrize(("typed", "words"), REFUSED)
 def test_what_cannot_be_launched_is_said_in_a_sentence(head, typed, words):
-    done = launch(head, typed) if typed else head.run("/opt/fromzero/bin/ds-launch")
+    done = launch(head, typed) if typed else head.run("/usr/local/bin/ds-launch")
     assert done.rc == 2
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_missing_pdsh_is_said_in_a_sentence(head):
-    done = head.run("/opt/fromzero/bin/ds-launch train.py")
+    done = head.run("/usr/local/bin/ds-launch train.py")
     assert done.rc == 2
     assert done.stderr == "ds-launch: pdsh is not installed; run the playbook 'site', or pass another --launcher.\n"

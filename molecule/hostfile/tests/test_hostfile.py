@@ -74,8 +74,14 @@ def test_environment_carries_what_the_user_sets(environment):
 
 
 def test_files_belong_to_the_account_that_trains(head, variables):
-    for path in ("/job/hostfile", "/opt/fromzero/bin/ds-launch", f"/home/{variables['ansible_user']}/.deepspeed_env"):
+    for path in ("/job/hostfile", f"/home/{variables['ansible_user']}/.deepspeed_env"):
         assert head.file(path).user == variables["ansible_user"], path
+
+
+def test_launcher_is_on_everybodys_path_and_nobodys_to_change(head):
+    assert head.check_output("bash -lc 'command -v ds-launch'") == "/usr/local/bin/ds-launch"
+    assert head.file("/usr/local/bin/ds-launch").user == "root"
+    assert head.file("/usr/local/bin/ds-launch").mode == 0o755
 
 
 def test_training_configuration_is_json_without_half_precision_on_cpus(head):

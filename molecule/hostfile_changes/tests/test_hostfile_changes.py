@@ -172,10 +172,10 @@ def test_without_root_every_file_is_the_users_own():
     home = "/home/trainer"
     assert hostfile(f"{home}/fromzero/hostfile") == WHOLE
     assert (
-        sudo(f"stat -c %U {home}/fromzero/hostfile {home}/fromzero/bin/ds-launch {home}/.deepspeed_env").split()
+        sudo(f"stat -c %U {home}/fromzero/hostfile {home}/.local/bin/ds-launch {home}/.deepspeed_env").split()
         == ["trainer"] * 3
     )
-    assert f"hostfile={home}/fromzero/hostfile" in sudo(f"cat {home}/fromzero/bin/ds-launch")
+    assert f"hostfile={home}/fromzero/hostfile" in sudo(f"cat {home}/.local/bin/ds-launch")
     again = play("-e", '{"cluster_become": false}')
     assert "changed=0" in again.stdout
     assert "changed=1" not in again.stdout
