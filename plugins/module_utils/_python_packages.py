@@ -181,8 +181,9 @@ class Installer:
         return ["--disable-pip-version-check", "--no-input", *sources.options("--index-url", "--extra-index-url")]
 
     def _pip(self, *arguments: str) -> Finished:
-        # A package in the user's home must not pass for one of the environment.
-        variables = {**self._variables(), "PYTHONNOUSERSITE": "1"}
+        # A package in the user's home must not pass for one of the environment, and an older pip must not fall back to
+        # setup.py install where the package wheel is missing; a newer one ignores that variable.
+        variables = {**self._variables(), "PYTHONNOUSERSITE": "1", "PIP_USE_PEP517": "1"}
         return self._run([self._python, "-m", "pip", *arguments], "", variables, self._wish.timeout)
 
     def _with_uv(self, requirements: Sequence[str], again: Sequence[str]) -> Finished:

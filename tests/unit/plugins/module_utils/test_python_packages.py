@@ -160,6 +160,13 @@ def test_build_with_switches_sees_the_environment_and_no_cache(
     assert int(node.variables[0]["MAX_JOBS"]) >= 1
 
 
+def test_older_pip_does_not_fall_back_to_setup_py(prefix: Path) -> None:
+    node = Node(prefix, {})
+    node.gains = {"hjson": "3.1.0"}
+    bring(node, replace(_wish(prefix, "hjson==3.1.0"), installer="pip"), _variables(prefix))
+    assert node.variables[0]["PIP_USE_PEP517"] == "1"
+
+
 REINSTALLS = [
     ("uv", [["--reinstall-package=deepspeed"]]),
     ("pip", [["--force-reinstall", "--no-deps"], []]),
