@@ -1,6 +1,7 @@
 """`python -m bench.mesh [--nodes N ...]`: what a mesh of N nodes costs, against the floor and the usual way.
 
-Every number is the wall time in seconds of one whole command, from no open connection to its end:
+Every command runs from no open connection to its end. Two rows for each N: its wall time, and the processor time that
+it took here and on the targets, which other work on this machine does not change. Seconds, both.
 
 - pdsh: `pdsh true` on N nodes, the floor of anything that has to open N connections
 - ssh: plain `ssh true` to N nodes, 32 at a time
@@ -14,10 +15,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from sandbox.shell import ROOT, SandboxError, run
 
 PLAYBOOKS = Path(__file__).parent / "mesh_playbooks"
 FANOUT = 32
-HEAD = ("nodes", "pdsh s", "ssh s", "ping s", "mesh s", "again s", "pairs s", "mesh/pdsh", "mesh/ping", "pairs/mesh")
+HEAD = ("nodes", "time", "pdsh", "ssh", "ping", "mesh", "again", "pairs", "mesh/pdsh", "mesh/ping", "pairs/mesh")
 
 
 def main() -> None:
@@ -38,39 +40,59 @@ def main() -> None:
     with targets(max(given.nodes)) as found:
         print("  ".join(f"{title:>10}" for title in HEAD), flush=True)
         for count in given.nodes:
-            print("  ".join(f"{cell:>10}" for cell in measure(found, count, given.pairs_up_to)), flush=True)
+            for cells in measure(found, count, given.pairs_up_to):
+                print("  ".join(f"{cell:>10}" for cell in cells), flush=True)
 
 
-def measure(found: Targets, count: int, pairs_up_to: int) -> list[str]:
-    """One row of the table."""
+def measure(found: Targets, count: int, pairs_up_to: int) -> list[list[str]]:
+    """The rows for one number of nodes."""
     addresses = list(found.addresses.values())[:count]
-    pdsh = seconds(lambda: fan_out(found, addresses)) if shutil.which("pdsh") else None
-    ssh = seconds(lambda: plain(found, addresses))
-    ping = seconds(lambda: ansible("ansible", found, count, "nodes", "--become", "-m", "ansible.builtin.ping"))
+    costs = {
+        "pdsh": cost(found, lambda: fan_out(found, addresses)) if shutil.which("pdsh") else None,
+        "ssh": cost(found, lambda: plain(found, addresses)),
+        "ping": cost(
+            found, lambda: ansible("ansible", found, count, "nodes", "--become", "-m", "ansible.builtin.ping")
+        ),
+    }
     pairs = None
     if count <= pairs_up_to:
         found.reset(count)
-        pairs = seconds(lambda: play("pairs.yml", found, count))
+        pairs = cost(found, lambda: play("pairs.yml", found, count))
         check(found, count)
     found.reset(count)
-    mesh = seconds(lambda: play("mesh.yml", found, count))
+    costs["mesh"] = cost(found, lambda: play("mesh.yml", found, count))
     check(found, count)
-    again = seconds(lambda: play("mesh.yml", found, count))
-    cells = [f"{value:.1f}" if value else "-" for value in (pdsh, ssh, ping, mesh, again, pairs)]
+    costs["again"] = cost(found, lambda: play("mesh.yml", found, count))
+    costs["pairs"] = pairs
     return [
-        str(count),
-        *cells,
-        f"{mesh / pdsh:.1f}" if pdsh else "-",
-        f"{mesh / ping:.1f}",
-        f"{pairs / mesh:.1f}" if pairs else "-",
+        row(count, kind, {name: value[kind] if value else None for name, value in costs.items()})
+        for kind in ("wall", "cpu")
     ]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """The wall time of some work."""
-    began = time.monotonic()
+def row(count: int, kind: str, costs: Mapping[str, float | None]) -> list[str]:
+    """The cells of one row: seconds, and the ratios that have targets."""
+    ratios = (("mesh", "pdsh"), ("mesh", "ping"), ("pairs", "mesh"))
+    found = [(costs[above], costs[below]) for above, below in ratios]
+    return [
+        str(count),
+        kind,
+        *(f"{value:.1f}" if value else "-" for value in costs.values()),
+        *(f"{above / below:.1f}" if above and below else "-" for above, below in found),
+    ]
+
+
+def cost(found: Targets, work: Callable[[], object]) -> dict[str, float]:
+    """The wall time of some work, and its processor time here and on the targets."""
+    before, began = found.cpu() + own_cpu(), time.monotonic()
     work()
-    return time.monotonic() - began
+    return {"wall": time.monotonic() - began, "cpu": found.cpu() + own_cpu() - before}
+
+
+def own_cpu() -> float:
+    """The processor time of what this program ran and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def fan_out(found: Targets, addresses: Sequence[str]) -> None:
