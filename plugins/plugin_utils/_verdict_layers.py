@@ -64,11 +64,12 @@ def _versions(found: Found, packages: Sequence[str]) -> dict[str, str]:
 def check_environments(cluster: Cluster) -> Iterator[Check]:
     """Whether the environment of each node is whole, and whether all of them hold the same versions."""
     versions = {node: _versions(found, cluster.packages) for node, found in cluster.environments.items()}
+    nodes = sorted(cluster.nodes, key=lambda node: node != cluster.head)
     agreed = {}
     for name in ("python", *cluster.packages):
-        given = [versions[node][name] for node in cluster.nodes if name in versions.get(node, {})]
+        given = [versions[node][name] for node in nodes if name in versions.get(node, {})]
         if given:
-            # Among equally common versions the one of the first node counts.
+            # Among equally common versions that of the head counts.
             agreed[name] = Counter(given).most_common(1)[0][0]
     for node, found in cluster.environments.items():
         wrong = list(_problems_of(found, cluster.packages))

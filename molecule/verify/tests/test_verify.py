@@ -104,7 +104,7 @@ def test_a_missing_package_is_told():
 
 def test_versions_that_differ_are_told():
     folder = on("node2", f"echo {PACKAGES}/deepspeed-*.dist-info")
-    version = folder.split("-")[-1].removesuffix(".dist-info")
+    version = folder.removesuffix(".dist-info").split("-")[-1]
     older = folder.replace(version, "0.16.9")
     on("node2", f"mv {folder} {older}")
     try:
@@ -133,12 +133,12 @@ def test_a_comment_in_the_environment_file_is_told():
         on("node1", "echo '# ours' > /home/trainer/.deepspeed_env")
         done, verdict = verify()
     assert_told(
-        done, verdict, "launch", "node1", ".deepspeed_env has a line that is not KEY=VALUE", "Remove blank lines"
+        (done, verdict), "launch", "node1", ".deepspeed_env has a line that is not KEY=VALUE", "Remove blank lines"
     )
 
 
 def test_a_node_that_hangs_is_named_and_the_run_is_cleaned_up():
-    path = on("node2", f"echo {PACKAGES}") + "/sitecustomize.py"
+    path = on("node2", f"echo {PACKAGES}") + "/hang.pth"
     hang = "import sys, time; any('training_step' in word for word in sys.orig_argv) and time.sleep(600)"
     on("node2", f'echo "{hang}" > {path}')
     try:

@@ -365,6 +365,12 @@ def test_of_many_nodes_that_hang_the_first_are_named():
     assert "those of 96 more nodes did not start" in reason
 
 
+def test_of_two_nodes_the_head_is_right():
+    environments = {"node1": environment(torch="2.9.1"), "node2": environment()}
+    verdict = judge(replace(GOOD, nodes=["node2", "node1"], environments=environments))
+    assert [check["node"] for check in verdict["checks"] if not check["ok"]] == ["node2"]
+
+
 def test_nodes_outside_the_limit_are_named_and_not_judged():
     verdict = judge(replace(GOOD, away=["node9"]))
     assert verdict["ok"]
