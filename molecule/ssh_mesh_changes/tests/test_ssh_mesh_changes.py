@@ -22,6 +22,8 @@ SCENARIO = Path(__file__).parents[1]
 PROJECT = SCENARIO.parents[1]
 INVENTORY = PROJECT / "build" / "clusters" / SCENARIO.name / "hosts.yml"
 PLAYBOOK = ["ansible-playbook", str(SCENARIO / "converge.yml")]
+# Molecule asks for colours, which are no part of the text.
+PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true", "COLUMNS": "1000"}
 SSH = "ssh -o BatchMode=yes -o ConnectTimeout=5"
 LEAVER = "node3"
 
@@ -58,7 +60,7 @@ class Mesh:
 
     def play(self, *arguments: str, **hosts: Mapping[str, Any] | None) -> subprocess.CompletedProcess[str]:
         command = self.command(*arguments, **hosts)
-        return subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
+        return subprocess.run(command, cwd=PROJECT, env=PLAIN, text=True, capture_output=True, check=False)
 
     def unreached(self) -> list[str]:
         """Every way between two nodes that is closed."""
@@ -181,7 +183,12 @@ def test_rotation_of_a_part_of_the_nodes_waits_for_the_rest(mesh: Mesh) -> None:
 def broken_off_at(task: str) -> Callable[[Mesh], None]:
     def run(mesh: Mesh) -> None:
         with subprocess.Popen(
-            mesh.command("-e", "ssh_mesh_rotate=true"), cwd=PROJECT, text=True, stdout=subprocess.PIPE, process_group=0
+            mesh.command("-e", "ssh_mesh_rotate=true"),
+            cwd=PROJECT,
+            env=PLAIN,
+            text=True,
+            stdout=subprocess.PIPE,
+            process_group=0,
         ) as running:
             assert running.stdout is not None
             seen = any(f": {task}]" in line for line in running.stdout)
