@@ -41,13 +41,8 @@ options:
     description: Seconds after which an import counts as hanging.
     type: int
     default: 120
-attributes:
-  check_mode:
-    description: Can run in check mode and return the same as otherwise.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.read_only
 """
 
 EXAMPLES = r"""

@@ -14,13 +14,8 @@ description:
     is loaded, the PCI bus. So GPUs are counted before a driver is installed, too.
   - A node without a GPU is a state, not an error.
 options: {}
-attributes:
-  check_mode:
-    description: Reads only, so check mode changes nothing.
-    support: full
-  diff_mode:
-    description: Reads only, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.read_only
 """
 
 EXAMPLES = r"""

@@ -43,13 +43,8 @@ options:
     description: The name or address of one other node, resolved on the node.
     type: str
     default: ''
-attributes:
-  check_mode:
-    description: Reads only, so check mode changes nothing.
-    support: full
-  diff_mode:
-    description: Reads only, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.read_only
 """
 
 EXAMPLES = r"""

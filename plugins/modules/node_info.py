@@ -30,13 +30,8 @@ options:
     description: The time on the control node at the start of the task, in seconds since 1970.
     type: float
     required: true
-attributes:
-  check_mode:
-    description: Reads only, so check mode changes nothing.
-    support: full
-  diff_mode:
-    description: Reads only, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.read_only
 """
 
 EXAMPLES = r"""

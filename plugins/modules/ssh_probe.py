@@ -43,13 +43,8 @@ options:
     description: How many connections are open at the same time.
     type: int
     default: 8
-attributes:
-  check_mode:
-    description: Can run in check mode and return the same as otherwise.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.read_only
 """
 
 EXAMPLES = r"""

@@ -9,12 +9,20 @@ C(preflight) judges given values by C(Knob.problem) to report every bad one at o
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 ACCELERATORS = ("auto", "cuda", "rocm", "cpu")
+# The folder of the cluster belongs to cluster_user; these belong to the system, and to everyone.
+_SYSTEM_FOLDERS = re.compile(
+    r"/(bin|boot|dev|etc|home|lib|lib32|lib64|libx32|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)"
+    r"|/usr(/local)?/(bin|etc|games|include|lib|lib32|lib64|libexec|libx32|local|man|sbin|share|src)"
+    r"|/var/(backups|cache|crash|db|empty|lib|local|lock|log|mail|opt|run|spool|tmp)"
+    r"|/(boot|dev|proc|sys)/.*"
+)
 # The fact in which the role preflight says what 'auto' has come to.
 ACCELERATOR_FACT = "preflight_accelerator"
 Values = Mapping[str, Any]
@@ -101,6 +109,13 @@ def _absolute(value: Any) -> str | None:
     return "must be an absolute path of letters, digits and ._+-/ below /, the same on every node"
 
 
+def _own_folder(value: Any) -> str | None:
+    problem = _absolute(value)
+    if problem is None and _SYSTEM_FOLDERS.fullmatch(posixpath.normpath("/" + value.lstrip("/"))):
+        return "is a folder of the system, and would be handed to cluster_user; name one of its own, such as /opt/fromzero"
+    return problem
+
+
 def _accelerator(value: Any) -> str | None:
     return None if value in ACCELERATORS else f"must be one of {', '.join(ACCELERATORS)}"
 
@@ -128,7 +143,7 @@ def _interface(value: Any) -> str | None:
 KNOBS: Mapping[str, Knob] = {
     "cluster_user": Knob(connection_user, _account),
     "cluster_become": Knob(lambda values: True, _boolean, read=_flag),
-    "cluster_prefix": Knob(_default_prefix, _absolute),
+    "cluster_prefix": Knob(_default_prefix, _own_folder),
     "cluster_environment": Knob(lambda values: f"{resolve('cluster_prefix', values)}/envs/train", _absolute),
     "cluster_accelerator": Knob(lambda values: "auto", _accelerator),
     "cluster_network": Knob(lambda values: "", _network),

@@ -58,6 +58,8 @@ def _lines(cluster: Cluster, checks: Sequence[Check], summary: Mapping[str, Any]
         lines.append(f"loss {summary['loss_first']:.4f} -> {summary['loss_last']:.4f}")
     if cluster.away:
         lines.append(f"left alone because of --limit, and not verified: {', '.join(cluster.away)}")
+    if cluster.idle:
+        lines.append(f"no rank is meant to run there, since hostfile_slots is 0: {', '.join(cluster.idle)}")
     if not cluster.training:
         lines.append(f"no launch was tried: {cluster.head}, the head, takes no part in this run")
     return lines

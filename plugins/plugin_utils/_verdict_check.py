@@ -40,6 +40,7 @@ class Cluster:
     head: str
     away: Sequence[str] = ()
     lost: Sequence[str] = ()
+    idle: Sequence[str] = ()
     set_aside: Mapping[str, str] = field(default_factory=dict)
     packages: Sequence[str] = ()
     environments: Mapping[str, Found] = field(default_factory=dict)

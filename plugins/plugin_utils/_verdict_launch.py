@@ -222,7 +222,7 @@ def check_launch(cluster: Cluster) -> Iterator[Check]:
         reason = str(run.get("problem") or run.get("msg") or "nothing could be started")
         yield Check("launch", "starts every rank", cluster.head, False, reason, "Run the playbook 'hostfile'.")
     elif run:
-        for node in (name for name in cluster.nodes if name not in run["slots"]):
+        for node in (name for name in cluster.nodes if name not in run["slots"] and name not in cluster.idle):
             reason = "it is not in the hostfile, so no rank runs there"
             fix = "Set hostfile_slots for it, and run the playbook 'hostfile'."
             yield Check("launch", "is in the hostfile", node, False, reason, fix)
