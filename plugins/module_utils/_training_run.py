@@ -8,11 +8,13 @@ import contextlib
 import json
 import os
 import re
+import select
+import shlex
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -84,10 +86,19 @@ class _Listener(threading.Thread):
                 self.node_failed.set()
 
 
-def _wait(process: subprocess.Popen[str], listener: _Listener, seconds: float) -> bool:
+def nobody_reads(descriptor: int = 1) -> bool:
+    """Whether what this process writes goes nowhere, because whoever started it over ssh was interrupted."""
+    watch = select.poll()
+    watch.register(descriptor, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in watch.poll(0))
+
+
+def _wait(process: subprocess.Popen[str], listener: _Listener, seconds: float, abandoned: Callable[[], bool]) -> bool:
     """Wait for a process; whether it ended by itself. Once a node has failed, the others have a short while left."""
     deadline = time.monotonic() + seconds
     while process.poll() is None:
+        if abandoned():
+            return False
         if listener.node_failed.is_set():
             deadline = min(deadline, time.monotonic() + _AFTER_FAILURE)
             listener.node_failed.clear()
@@ -106,10 +117,17 @@ def _stop(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def run_bounded(command: Sequence[str], environment: Mapping[str, str], folder: str, seconds: float) -> Outcome:
+def run_bounded(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
+    seconds: float,
+    abandoned: Callable[[], bool] = lambda: False,
+) -> Outcome:
     """Run a command in a session of its own.
 
     The ranks of the other nodes would wait for those of a node that failed, so the run is stopped soon after that.
+    It is also stopped once nobody waits for it any more.
 
     :raises OSError: the command cannot be started.
     """
@@ -128,7 +146,7 @@ def run_bounded(command: Sequence[str], environment: Mapping[str, str], folder: 
         assert process.stdout is not None
         listener = _Listener(process.stdout)
         listener.start()
-        ended = _wait(process, listener, seconds)
+        ended = _wait(process, listener, seconds, abandoned)
         took = time.monotonic() - started
         if not ended:
             _stop(process)
@@ -139,17 +157,22 @@ def run_bounded(command: Sequence[str], environment: Mapping[str, str], folder: 
     return Outcome(124 if timed_out else status or int(not ended), "".join(listener.lines), round(took, 1))
 
 
-def sweep_command(hosts: Sequence[str], script: str) -> list[str]:
-    """The command that ends what a broken run left on the nodes. The pattern does not match the command itself."""
+def sweep_command(hosts: Sequence[str], script: str, remove: bool = False) -> list[str]:
+    """The command that ends what a broken run left on the nodes. The pattern does not match the command itself.
+
+    :param remove: whether the folder of the script goes as well.
+    """
     folder, name = script.rsplit("/", 1)
     pattern = f"{folder}/[{name[0]}]{name[1:]}"
-    return ["pdsh", "-R", "ssh", "-t", "10", "-u", "20", "-w", ",".join(hosts), f"pkill -KILL -f '{pattern}' || true"]
+    remote = f"pkill -KILL -f '{pattern}'; {f'rm -rf {shlex.quote(folder)}' if remove else 'true'}"
+    return ["pdsh", "-R", "ssh", "-t", "10", "-u", "20", "-w", ",".join(hosts), remote]
 
 
 __all__ = [
     "HostfileError",
     "Outcome",
     "launch_command",
+    "nobody_reads",
     "parse_hostfile",
     "participants",
     "run_bounded",

@@ -12,7 +12,8 @@ short_description: Runs a short training on the nodes of a hostfile and returns 
 description:
   - Starts a script with C(ds-launch) on those hosts of the hostfile that take part in this run of Ansible.
   - The script tells how far each rank came as lines of JSON behind the mark C(FROMZERO_VERIFY).
-  - Never fails because the training fails. A run whose time is up is stopped, and what it left on the nodes is ended.
+  - Never fails because the training fails. A run whose time is up is stopped, and what it left on the nodes is ended;
+    so is one that nobody waits for any more, because Ansible was interrupted.
 options:
   launcher:
     description: The path of C(ds-launch).
@@ -31,6 +32,10 @@ options:
     description: The script, at the same path on every node.
     type: path
     required: true
+  script_is_temporary:
+    description: Remove the folder of the script on all nodes where Ansible was interrupted, and so cannot do it.
+    type: bool
+    default: false
   arguments:
     description: Arguments of the script.
     type: list
@@ -120,6 +125,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._training_run import (
     HostfileError,
     launch_command,
+    nobody_reads,
     parse_hostfile,
     participants,
     run_bounded,
@@ -150,10 +156,12 @@ def _train(given: dict[str, Any]) -> dict[str, Any]:
     # The launcher changes to this folder on every node, so it must be one that each node has; the root folder has no
     # modules that could stand before those of the environment.
     environment = {"PYTHONDONTWRITEBYTECODE": "1"}
-    outcome = run_bounded(command, environment, "/", given["timeout"])
-    if outcome.status:
+    outcome = run_bounded(command, environment, "/", given["timeout"], nobody_reads)
+    alone = nobody_reads()
+    if outcome.status or alone:
         tools = {"PATH": f"{Path(given['launcher']).parent}:{os.environ.get('PATH', os.defpath)}"}
-        run_bounded(["env", *sweep_command(list(slots), given["script"])], tools, "/", 60)
+        remove = alone and given["script_is_temporary"]
+        run_bounded(["env", *sweep_command(list(slots), given["script"], remove)], tools, "/", 60)
     return {
         "slots": slots,
         "status": outcome.status,
@@ -173,6 +181,7 @@ def main() -> None:
             "hostfile": {"type": "path", "required": True},
             "nodes": {"type": "list", "elements": "str", "required": True},
             "script": {"type": "path", "required": True},
+            "script_is_temporary": {"type": "bool", "default": False},
             "arguments": {"type": "list", "elements": "str", "default": []},
             "port": {"type": "int", "default": 29500},
             "timeout": {"type": "int", "default": 600},

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -11,6 +12,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils import _trainin
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._training_run import (
     HostfileError,
     launch_command,
+    nobody_reads,
     participants,
     run_bounded,
     sweep_command,
@@ -62,6 +64,22 @@ def test_a_node_that_fails_ends_the_wait_of_the_others(monkeypatch):
     assert outcome.seconds < 5
 
 
+def test_a_run_that_nobody_waits_for_is_stopped():
+    outcome = run_bounded(["sh", "-c", "sleep 30"], {}, "/", 20, abandoned=lambda: True)
+    assert outcome.status not in (0, 124)
+    assert outcome.seconds < 5
+
+
+def test_only_a_pipe_whose_reader_has_gone_is_read_by_nobody(tmp_path):
+    reader, writer = os.pipe()
+    assert not nobody_reads(writer)
+    os.close(reader)
+    assert nobody_reads(writer)
+    os.close(writer)
+    with (tmp_path / "log").open("w") as log:
+        assert not nobody_reads(log.fileno())
+
+
 def test_a_run_that_ends_well_keeps_its_status_and_words():
     outcome = run_bounded(["sh", "-c", "echo words; echo $WORD; exit 3"], {"WORD": "more"}, "/", 20)
     assert (outcome.status, outcome.output) == (3, "words\nmore\n")
@@ -74,7 +92,12 @@ def test_a_launcher_that_is_asked_to_stop_may_clean_up():
 
 
 def test_sweeping_does_not_end_the_sweeper():
-    remote = sweep_command(["node1", "node2"], "/tmp/x/training_step.py")[-1]
+    remote = sweep_command(["node1", "node2"], "/tmp/x/training_step.py", remove=True)[-1]
     pattern = re.search(r"'(.*)'", remote).group(1)
     assert re.search(pattern, "python -u /tmp/x/training_step.py --steps 5")
     assert not re.search(pattern, remote)
+
+
+def test_sweeping_removes_a_folder_only_on_request():
+    assert "rm" not in sweep_command(["node1"], "/home/me/training_step.py")[-1].split()
+    assert sweep_command(["node1"], "/tmp/x/training_step.py", remove=True)[-1].endswith("rm -rf /tmp/x")
