@@ -107,6 +107,11 @@ def changes(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {line.split()[0]: int(line.split("changed=")[1].split()[0]) for line in recap if "changed=" in line}
 
 
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """All that a run told the user, whatever the stream and the width of the lines."""
+    return " ".join((done.stdout + done.stderr).split())
+
+
 def test_a_run_with_limit_keeps_what_is_known_of_the_others(mesh: Mesh) -> None:
     done = mesh.play("--limit", "node1")
     assert done.returncode == 0, done.stdout
@@ -138,7 +143,7 @@ def test_a_node_that_does_not_answer_keeps_its_place(mesh: Mesh) -> None:
 def test_a_node_that_nobody_has_seen_is_named(mesh: Mesh) -> None:
     gone = {"ansible_host": mesh.address(LEAVER), "ansible_port": 1}
     done = mesh.play("--limit", "node1", "-e", f"ssh_mesh_roster={mesh.folder / 'none.json'}", node3=gone)
-    assert "Nothing is known yet of node3" in done.stdout + done.stderr
+    assert "Nothing is known yet of node3" in said(done)
     assert done.returncode == 0, done.stdout
     assert mesh.play().returncode == 0
 
@@ -173,7 +178,7 @@ def test_rotation_of_a_part_of_the_nodes_waits_for_the_rest(mesh: Mesh) -> None:
     before = mesh.keys()
     done = mesh.play("--limit", "node1", "-e", "ssh_mesh_rotate=true")
     assert done.returncode == 0, done.stdout
-    assert "The new keys of node1 wait until node2, node3 can accept them" in done.stdout + done.stderr
+    assert "The new keys of node1 wait until node2, node3 can accept them" in said(done)
     assert mesh.keys() == before
     assert mesh.unreached() == []
     assert mesh.play().returncode == 0
@@ -214,7 +219,7 @@ def test_one_shared_key_replaces_the_keys_of_all_nodes(mesh: Mesh) -> None:
     done = mesh.play("-e", "ssh_mesh_shared_key=true", "-vvv")
     assert done.returncode == 0, done.stdout
     assert len(set(mesh.keys().values())) == 1
-    assert "PRIVATE KEY" not in done.stdout + done.stderr
+    assert "PRIVATE KEY" not in said(done)
     again = mesh.play("-e", "ssh_mesh_shared_key=true")
     assert changes(again) == dict.fromkeys(mesh.nodes, 0)
 
@@ -239,8 +244,8 @@ def test_a_key_with_a_passphrase_is_named_with_what_to_do(mesh: Mesh) -> None:
     done = mesh.play()
     host.check_output("ssh-keygen -q -p -P secret -N '' -f ~/.ssh/id_ed25519")
     assert done.returncode == 2
-    assert "The key /home/trainer/.ssh/id_ed25519 has a passphrase" in done.stdout
-    assert "ssh-keygen -p -f" in done.stdout
+    assert "The key /home/trainer/.ssh/id_ed25519 has a passphrase" in said(done)
+    assert "ssh-keygen -p -f" in said(done)
 
 
 def test_sshd_with_a_broken_configuration_is_left_alone(mesh: Mesh) -> None:
@@ -254,6 +259,6 @@ def test_sshd_with_a_broken_configuration_is_left_alone(mesh: Mesh) -> None:
         host.check_output("rm /etc/ssh/sshd_config.d/99-broken.conf")
     assert done.returncode == 0, done.stdout
     assert not host.file(drop_in).exists
-    assert "sshd -t refuses its configuration" in done.stdout + done.stderr
+    assert "sshd -t refuses its configuration" in said(done)
     assert mesh.play().returncode == 0
     assert host.file(drop_in).exists
