@@ -112,7 +112,9 @@ def _absolute(value: Any) -> str | None:
 def _own_folder(value: Any) -> str | None:
     problem = _absolute(value)
     if problem is None and _SYSTEM_FOLDERS.fullmatch(posixpath.normpath("/" + value.lstrip("/"))):
-        return "is a folder of the system, and would be handed to cluster_user; name one of its own, such as /opt/fromzero"
+        return (
+            "is a folder of the system, and would be handed to cluster_user; name one of its own, such as /opt/fromzero"
+        )
     return problem
 
 

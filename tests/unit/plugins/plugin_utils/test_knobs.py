@@ -39,6 +39,20 @@ GIVEN = [
     ("cluster_network", "", ""),
     ("cluster_network", "fd00::/64", "fd00::/64"),
     ("cluster_prefix", "/srv/a-i_1.0", "/srv/a-i_1.0"),
+    *(
+        ("cluster_prefix", folder, folder)
+        for folder in (
+            "/data",
+            "/opt/x",
+            "/usr/local/x",
+            "/home/ann",
+            "/home/ann/x",
+            "/mnt/x",
+            "/var/lib/x",
+            "/optical",
+        )
+    ),
+    ("cluster_environment", "/usr", "/usr"),
     ("cluster_accelerator", "cpu", "cpu"),
     ("cluster_interface", "bond0.12", "bond0.12"),
 ]
@@ -57,6 +71,14 @@ REFUSED = [
     ("cluster_prefix", "/opt/../etc", "absolute path"),
     ("cluster_prefix", "/", "absolute path"),
     ("cluster_prefix", ["/opt"], "absolute path"),
+    *(
+        ("cluster_prefix", folder, "folder of the system")
+        for folder in (
+            *("/bin", "/boot", "/etc", "/home", "/lib64", "/mnt", "/opt", "/root", "/srv", "/tmp", "/usr", "/var"),
+            *("/opt/", "//opt", "/opt/.", "/usr/local", "/usr/bin", "/usr/local/lib", "/var/lib", "/var/tmp"),
+            *("/dev/shm", "/proc/self", "/sys/x/y"),
+        )
+    ),
     ("cluster_environment", "train", "absolute path"),
     ("cluster_accelerator", "tpu", "one of auto, cuda, rocm, cpu"),
     ("cluster_accelerator", "CUDA", "one of auto, cuda, rocm, cpu"),
