@@ -16,8 +16,8 @@ options:
     description:
       - What was found. V(nodes) are the nodes of the run that are still there, V(head) the one that launches, V(away)
         the nodes that C(--limit) leaves alone, V(lost) those that dropped out of the run, V(idle) those that are kept
-        out of the hostfile on purpose, V(set_aside) the reasons for
-        that by name where they are known, V(packages) the packages that must be there in the same version.
+        out of the hostfile on purpose, V(set_aside) the reasons for being lost by name where they are known,
+        V(packages) the packages that must be there in the same version.
       - V(environments) and V(ssh) hold the results of M(fromzero.deepspeed.environment_info) and
         M(fromzero.deepspeed.ssh_probe) by node, V(pdsh) and V(training) those of the C(pdsh) command and of
         M(fromzero.deepspeed.training_run) on the head; empty where they were not run.

@@ -377,6 +377,13 @@ def test_nodes_outside_the_limit_are_named_and_not_judged():
     assert any("node9" in line for line in verdict["text"])
 
 
+def test_a_node_that_hostfile_slots_keeps_out_is_no_failure_but_is_said():
+    packages = {**GOOD.environments, "node3": environment()}
+    verdict = judge(replace(GOOD, nodes=["node1", "node2", "node3"], idle=["node3"], environments=packages, pdsh={}))
+    assert [check for check in verdict["checks"] if not check["ok"] and check["layer"] != "pdsh"] == []
+    assert "no rank is meant to run there, since hostfile_slots is 0: node3" in verdict["text"]
+
+
 def test_a_head_outside_the_limit_is_no_failure_but_is_said():
     verdict = judge(replace(GOOD, nodes=["node2"], head="node1", away=["node1"], pdsh={}, training={}))
     assert verdict["ok"]
