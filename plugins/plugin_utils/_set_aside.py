@@ -21,7 +21,10 @@ _ADVICE = (
         r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found",
         "install Python 3.9 or newer on it or set ansible_python_interpreter",
     ),
-    (r"[Mm]issing sudo password|a password is required|not in the sudoers", "allow sudo, or set cluster_become: false"),
+    (
+        r"[Mm]issing sudo password|a password is required|not in the sudoers",
+        "allow sudo, give its password with --ask-become-pass, or set cluster_become: false",
+    ),
 )
 # The exit statuses of a shell that could not start a command.
 _NOT_RUN = (126, 127)

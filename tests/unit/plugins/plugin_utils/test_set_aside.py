@@ -33,6 +33,7 @@ ADVICE = [
     ("Connection timed out", "ansible_host"),
     ("The module interpreter '/usr/bin/python3' was not found", "ansible_python_interpreter"),
     ("Missing sudo password", "cluster_become: false"),
+    ("Missing sudo password", "--ask-become-pass"),
 ]
 
 
