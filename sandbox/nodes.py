@@ -178,6 +178,7 @@ def _inventory(cluster: Cluster, addresses: Sequence[str]) -> Path:
     inventory = cluster.inventory or cluster.folder / "hosts.yml"
     text = "---\n" + yaml.safe_dump({"nodes": {"hosts": hosts, "vars": variables}}, sort_keys=False)
     # Written aside and renamed: a run that starts meanwhile never reads half an inventory.
+    inventory.parent.mkdir(parents=True, exist_ok=True)
     draft = inventory.with_suffix(".tmp")
     draft.write_text(text, encoding="utf-8")
     draft.replace(inventory)
