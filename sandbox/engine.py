@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 from sandbox.shell import BUILD, SandboxError, run, say, works
 
 # Docker's own daemon, from the distribution: no repository to add, no key to trust.
 PACKAGE = "docker.io"
 START_SECONDS = 60
+PID_FILE = Path("/var/run/docker.pid")
 
 
 def ensure() -> None:
@@ -55,6 +57,7 @@ def start() -> None:
         works(["systemctl", "start", "docker"])
     if not answers():
         BUILD.mkdir(exist_ok=True)
+        _forget_a_dead_daemon()
         log = (BUILD / "dockerd.log").open("ab")
         subprocess.Popen(["dockerd"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + START_SECONDS
@@ -62,3 +65,13 @@ def start() -> None:
         if time.monotonic() > deadline:
             raise SandboxError(f"dockerd did not answer within {START_SECONDS} s; see {BUILD / 'dockerd.log'}.")
         time.sleep(0.5)
+
+
+def _forget_a_dead_daemon() -> None:
+    """A daemon that was killed leaves its pid behind, and a new one refuses to start once another process has it."""
+    try:
+        name = Path("/proc", PID_FILE.read_text(encoding="ascii").strip(), "comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        name = ""
+    if name != "dockerd":
+        PID_FILE.unlink(missing_ok=True)
