@@ -17,8 +17,8 @@ def nodes(host: Any) -> list[str]:
 
 
 @pytest.fixture
-def artifacts(host: Any) -> Path:
-    return Path(host.ansible.get_variables()["inventory_dir"]) / "artifacts"
+def artifacts(request: pytest.FixtureRequest) -> Path:
+    return Path(request.config.getoption("ansible_inventory")).parent / "artifacts"
 
 
 @pytest.fixture
@@ -56,9 +56,3 @@ def test_a_user_launches_with_one_short_command(head: Any, nodes: list[str]) -> 
 
 def test_no_node_needed_a_compiler(host: Any) -> None:
     assert not host.package("build-essential").is_installed
-
-
-def test_gloo_takes_the_interface_of_the_cluster_in_sessions_without_a_login(host: Any) -> None:
-    variables = host.ansible.get_variables()
-    interface = host.check_output("ip -oneline -4 address show to %s", variables["ansible_host"]).split()[1]
-    assert host.check_output("printenv GLOO_SOCKET_IFNAME") == interface
