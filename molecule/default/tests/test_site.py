@@ -41,7 +41,12 @@ def test_every_node_trained_and_the_loss_fell(artifacts: Path, nodes: list[str])
     assert verdict["ok"] is True
     assert {check["layer"] for check in verdict["checks"]} >= {"environment", "ssh", "pdsh", "all_reduce", "training"}
     assert all(check["ok"] for check in verdict["checks"])
-    assert f"world size {SLOTS * len(nodes)} on {', '.join(nodes)}" in verdict["text"]
+    summary = verdict["summary"]
+    world = SLOTS * len(nodes)
+    assert summary["world_size"] == world
+    assert summary["hosts"] == nodes
+    assert summary["all_reduce"] == world * (world + 1) / 2
+    assert summary["loss_last"] < summary["loss_first"]
 
 
 def test_a_user_launches_with_one_short_command(head: Any, nodes: list[str]) -> None:
