@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import about
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import Account, acting_as, own_ssh_folder
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import Landing, land, see
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_text import (
@@ -206,9 +207,14 @@ def carry_out(account: Account, work: Plan) -> list[str]:
     """
     copies = []
     with acting_as(account):
-        copies += [land(landing) for landing in work.own if landing.changed]
-    copies += [land(landing) for landing in work.landings[len(work.own) :] if landing.changed]
+        copies += [_land(landing) for landing in work.own if landing.changed]
+    copies += [_land(landing) for landing in work.landings[len(work.own) :] if landing.changed]
     return [copy for copy in copies if copy]
+
+
+def _land(landing: Landing) -> str | None:
+    with about(landing.before.path):
+        return land(landing)
 
 
 def sshd_service() -> str:

@@ -100,6 +100,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import about, complaint
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files import Record, digest, judge
 
 
@@ -129,6 +130,7 @@ def _write(module: AnsibleModule, path: Path, content: str, owner: str | None) -
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", errors="surrogateescape", dir=real.parent, prefix=f".{real.name}.", delete=False
     ) as file:
+        module.add_cleanup_file(file.name)
         file.write(content)
     module.atomic_move(file.name, str(real))
 
@@ -191,7 +193,10 @@ def main() -> None:
     recorded = module.params["record"]
     record = _read_record(recorded) if recorded else None
     try:
-        done = [_bring(module, entry, record) for entry in module.params["files"]]
+        done = []
+        for entry in module.params["files"]:
+            with about(Path(entry["path"])):
+                done.append(_bring(module, entry, record))
         changed = any(each[1] for each in done)
         if record is not None:
             # What is written and what was already right is vouched for from now on; other entries stay.
@@ -199,7 +204,7 @@ def main() -> None:
             renewed = {path: digest(content) for path, content in wanted.items() if content is not None}
             changed = _remember(module, Path(recorded), record, {**record, **renewed}) or changed
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'A file'} cannot be read or written: {error.strerror or error}.")
+        module.fail_json(msg=complaint(error))
     differences = [each[2] for each in done if each[2]["before"] != each[2]["after"]]
     module.exit_json(changed=changed, files=[each[0] for each in done], diff=differences)
 

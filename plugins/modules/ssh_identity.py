@@ -148,6 +148,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._network import NetworkError
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._network_gather import (
     Network,
@@ -238,8 +239,10 @@ def main() -> None:
     module.run_command_environ_update = {"LC_ALL": "C"}
     try:
         result = identity(module)
-    except (SshError, NetworkError, OSError) as error:
+    except (SshError, NetworkError) as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=complaint(error))
     module.exit_json(**result)
 
 

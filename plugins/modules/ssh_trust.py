@@ -105,6 +105,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import account_named
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import SshError
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_trust import (
@@ -157,8 +158,10 @@ def main() -> None:
     module.run_command_environ_update = {"LC_ALL": "C"}
     try:
         result = trust(module)
-    except (SshError, OSError) as error:
+    except SshError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=complaint(error))
     module.exit_json(**result)
 
 
