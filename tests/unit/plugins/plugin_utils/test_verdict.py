@@ -384,6 +384,13 @@ def test_a_node_that_hostfile_slots_keeps_out_is_no_failure_but_is_said():
     assert "no rank is meant to run there, since hostfile_slots is 0: node3" in verdict["text"]
 
 
+@pytest.mark.parametrize("label", ["node9", "node9.example.com"])
+def test_pdsh_may_cut_the_domain_off_a_name(label):
+    answer = {**GOOD.pdsh, "stdout": f"node1: node1\n{label}: node9\n"}
+    verdict = judge(replace(GOOD, nodes=["node1", "node9.example.com"], pdsh=answer))
+    assert [check["ok"] for check in verdict["checks"] if check["layer"] == "pdsh"] == [True]
+
+
 def test_a_head_outside_the_limit_is_no_failure_but_is_said():
     verdict = judge(replace(GOOD, nodes=["node2"], head="node1", away=["node1"], pdsh={}, training={}))
     assert verdict["ok"]
