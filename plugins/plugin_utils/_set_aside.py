@@ -9,14 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What Ansible says about a node that it cannot use at all, and what the user can do.
-_ADVICE = (
+# What Ansible says about a node that it cannot connect to, and what the user can do.
+_UNREACHED = (
     (r"Host key verification failed", "add its host key to known_hosts after checking it"),
     (r"Permission denied", "give the account of this machine access to the node"),
     (
         r"Could not resolve|Name or service not known|Connection refused|timed out|No route to host|unreachable",
         "check that it runs and that ansible_host and ansible_port are right",
     ),
+)
+# The same about a node that it cannot use.
+_UNUSABLE = (
     (
         r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found",
         "install Python 3.9 or newer on it or set ansible_python_interpreter",
@@ -54,8 +57,10 @@ def reason(result: Mapping[str, Any]) -> str:
     return _NOISE.sub("", "; ".join(lines), count=1).rstrip(".") or "it gave no reason"
 
 
-def _advice(text: str) -> str:
-    return next((f" What to do: {advice}." for pattern, advice in _ADVICE if re.search(pattern, text)), "")
+def _advice(loss: Loss) -> str:
+    # A task that fails with the words of a lost connection speaks of something else: a file, a download.
+    known = (*_UNREACHED, *_UNUSABLE) if loss.kind == "lost" else _UNUSABLE
+    return next((f" What to do: {advice}." for pattern, advice in known if re.search(pattern, loss.reason)), "")
 
 
 def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
@@ -67,7 +72,7 @@ def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
     for host, loss in losses.items():
         if not loss.for_all:
             how = "could not be reached" if loss.kind == "lost" else "failed"
-            lines.append(f"  {host}: {how} at '{loss.task}': {loss.reason}.{_advice(loss.reason)}")
+            lines.append(f"  {host}: {how} at '{loss.task}': {loss.reason}.{_advice(loss)}")
     if lines:
         lines = ["", "Set aside; the others went on without:", *lines, "Repair and run again: what is done is kept."]
     return lines

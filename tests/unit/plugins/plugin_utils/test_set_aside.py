@@ -55,6 +55,11 @@ def test_a_known_reason_comes_with_what_to_do(said: str, remedy: str) -> None:
     assert remedy in line
 
 
+def test_a_task_that_may_not_write_a_file_is_no_lost_connection() -> None:
+    said = "Could not open lock file /var/lib/apt/lists/lock - open (13: Permission denied)"
+    assert not any("What to do" in line for line in farewell({"a": Loss("failed", "Install pdsh", said)}))
+
+
 def test_nothing_is_said_when_all_are_there_or_the_run_ended_for_all() -> None:
     assert farewell({}) == []
     assert farewell({"a": Loss("failed", "Refuse", "bad inventory", for_all=True)}) == []
