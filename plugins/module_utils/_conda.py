@@ -55,9 +55,9 @@ def answer(text: str) -> dict[str, Any]:
 
 
 def one_line(text: str, limit: int = 600) -> str:
-    """The text without line breaks, cut where it grows too long for a sentence."""
+    """The text without line breaks. Where it is too long for a sentence, its end stays, which says what went wrong."""
     line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[:limit]}..."
+    return line if len(line) <= limit else f"...{line[-limit:]}"
 
 
 def account() -> str:

@@ -207,8 +207,10 @@ def _install(wish: Wish, starter: Starter, fetch: Fetch) -> str:
             (prefix / _OURS).write_text(f"{wish.installer}\n", "utf-8")
         lock.end()
         if problem:
+            full = "No space left on device" in problem
             raise CondaError(
                 f"The installer {wish.installer} failed and what it made in {prefix} is removed: {problem}"
+                f"{'. The disk is full there or in the folder for temporary files; make room.' if full else ''}"
             )
         return moved_to
 

@@ -20,6 +20,7 @@ _OTHER_PYTHONS = re.compile(
     r"You require (?P<wanted>.+?), but we only found wheels for `(?P<name>[^`]+)` \(v(?P<version>[^)]+)\) with the "
     r"following Python (?:implementation|ABI) tags?: (?P<tags>.+)"
 )
+_FULL = re.compile(r"^.*(?:No space left on device|Disk quota exceeded).*$", re.MULTILINE)
 _UNREACHABLE = re.compile(
     r"^.*(?:tcp connect error|dns error|operation timed out|Failed to establish a new connection|NameResolutionError"
     r"|Connection refused|ConnectTimeoutError).*$",
@@ -211,6 +212,12 @@ def _sentence(installer: Installer, name: str, wish: Wish, wanted: Sequence[Requ
     if finished.rc is None:
         remedy = "give it more time, or wheels that need no compiling"
         return f"{failed} within {wish.timeout:g} s; {remedy}.\n{_tail(finished)}"
+    full = _FULL.search(finished.stderr)
+    if full:
+        return (
+            f"{failed}: a disk is full ({_CREDENTIALS.sub('***@', full.group(0).strip())}). Make room there; {name} "
+            f"writes to {wish.prefix}, to its cache and to the folder for temporary files."
+        )
     pythons = _OTHER_PYTHONS.search(finished.stderr)
     if pythons:
         package, python, tags = (pythons[part].replace("`", "").strip(" .") for part in ("name", "wanted", "tags"))

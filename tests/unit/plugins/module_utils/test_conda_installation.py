@@ -196,6 +196,12 @@ def test_an_installer_that_fails_leaves_nothing_and_its_words(tmp_path: Path) ->
     assert not mark_of(wanted.prefix).exists()
 
 
+def test_the_end_of_what_an_installer_said_is_kept_and_a_full_disk_is_named(tmp_path: Path) -> None:
+    words = f"echo '{'Traceback ' * 200}' >&2; echo '[Errno 28] No space left on device' >&2"
+    with pytest.raises(CondaError, match=r"\.\.\..*No space left on device\. The disk is full"):
+        run(wish(tmp_path, f"{INSTALLER}\n{words}; exit 1"))
+
+
 def test_an_installer_that_takes_too_long_is_stopped_and_leaves_nothing(tmp_path: Path) -> None:
     wanted = wish(tmp_path, f"{INSTALLER}\nsleep 60", timeout=0.2)
     with pytest.raises(CondaError, match="time was up"):

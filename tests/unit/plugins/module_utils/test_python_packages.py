@@ -235,6 +235,10 @@ FAILURES = [
     ([Finished(1, "", UV_ABSENT), PIP_OFFERS], ["the nearest there are 2.12.0, 2.14.0"]),
     ([Finished(1, "", UV_ABSENT), PIP_NOTHING], ["no version of torch at all"]),
     ([Finished(1, "", UV_UNREACHABLE)], ["https://***@mirror.example/simple/torch/ cannot be reached"]),
+    (
+        [Finished(1, "", "error: failed to copy x\n  Caused by: No space left on device (os error 28)")],
+        ["disk is full"],
+    ),
     ([Finished(None)], ["within 3600 s"]),
     ([Finished(1, "", "c++: fatal error: Killed signal terminated program cc1plus")], ["Killed signal"]),
     ([DONE], ["reported success, and yet", "torch in no version"]),
