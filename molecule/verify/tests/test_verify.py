@@ -6,6 +6,7 @@ The faults are made in a real cluster, one at a time, and mended again.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,11 @@ def verify(*arguments, inventory=INVENTORY):
     VERDICT.unlink(missing_ok=True)
     command = ["ansible-playbook", "-i", str(inventory), str(SCENARIO / "converge.yml"), *arguments]
     command += ["-e", f"cluster_artifacts={VERDICT.parent}"]
-    done = subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
+    # Molecule asks for colours, with which Ansible tells errors on the other stream.
+    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "false"}
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     verdict = json.loads(VERDICT.read_text(encoding="utf-8")) if VERDICT.exists() else None
     return done, verdict
 
