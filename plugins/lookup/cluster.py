@@ -24,7 +24,7 @@ description:
   - C(cluster_head), the host where C(deepspeed) is typed, defaults to the host in group C(head), else to the first
     host in group C(nodes).
   - C(cluster_artifacts), the folder on the control node for what a run writes down, defaults to C(artifacts) beside
-    the inventory.
+    the inventory, be that a file or a folder.
 options:
   _terms:
     description: Names of collection-wide variables.
@@ -52,7 +52,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS, KnobError, resolve
 
 # Facts and magic variables hold no templates; rendering them at each use would cost more than all the rest.
-_CONTEXT = ("ansible_facts", "groups", "inventory_dir", "playbook_dir")
+_CONTEXT = ("ansible_facts", "ansible_inventory_sources", "groups", "inventory_dir", "playbook_dir")
 
 
 class LookupModule(LookupBase):

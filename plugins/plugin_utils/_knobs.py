@@ -84,7 +84,11 @@ def _default_head(values: Values) -> str:
 
 
 def _default_artifacts(values: Values) -> str:
-    return f"{values.get('inventory_dir') or values.get('playbook_dir') or '.'}/artifacts"
+    folder = str(values.get("inventory_dir") or values.get("playbook_dir") or ".")
+    # Ansible reads every file below a folder that is given as inventory: nothing may be written there.
+    above = (str(source).rstrip("/") for source in values.get("ansible_inventory_sources") or ())
+    given = next((source for source in above if source and f"{folder}/".startswith(f"{source}/")), None)
+    return f"{posixpath.dirname(given) if given else folder}/artifacts"
 
 
 def _text(value: Any) -> str | None:

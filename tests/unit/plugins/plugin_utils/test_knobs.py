@@ -28,6 +28,13 @@ DEFAULTS = [
     ("cluster_head", {"groups": {"nodes": ["a", "b"], "head": []}}, "a"),
     ("cluster_artifacts", {"inventory_dir": "/here", "playbook_dir": "/there"}, "/here/artifacts"),
     ("cluster_artifacts", {"playbook_dir": "/there"}, "/there/artifacts"),
+    (
+        "cluster_artifacts",
+        {"inventory_dir": "/here", "ansible_inventory_sources": ["/here/hosts", "/her"]},
+        "/here/artifacts",
+    ),
+    ("cluster_artifacts", {"inventory_dir": "/a/here", "ansible_inventory_sources": ["/a/here/"]}, "/a/artifacts"),
+    ("cluster_artifacts", {"inventory_dir": "/a/here/x", "ansible_inventory_sources": ["/a/here"]}, "/a/artifacts"),
 ]
 
 GIVEN = [
