@@ -23,6 +23,8 @@ _REASONS = (
     ("closed", r"Connection refused", "nothing listens on the ssh port"),
     ("busy", r"kex_exchange_identification|Connection (closed|reset) by|Exceeded MaxStartups", "sshd hung up"),
     ("network", r"timed out|No route to host|Network is unreachable", "no answer from that address"),
+    # A firewall or a route of the node itself has many words: Operation not permitted, Invalid argument, ...
+    ("network", r"connect to host \S+ port \d+:", "no connection to that address"),
     (
         "config",
         r"Bad (configuration option|owner or permissions)|[Uu]nsupported option",

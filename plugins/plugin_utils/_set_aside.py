@@ -24,6 +24,8 @@ _UNUSABLE = (
         r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found",
         "install Python 3.9 or newer on it or set ansible_python_interpreter",
     ),
+    (r"^(?!.*[Mm]ake room).*No space left on device", "make room on that disk"),
+    (r"^(?!.*mount it for).*Read-only file system", "mount it for writing; dmesg tells whether its disk is at fault"),
     (
         r"[Mm]issing sudo password|a password is required|not in the sudoers",
         "allow sudo, give its password with --ask-become-pass, or set cluster_become: false",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch_hostfile import ranks
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_check import (
     RUN_MESH,
     RUN_SITE,
@@ -140,7 +141,7 @@ def laggards(run: Found, until: str) -> tuple[list[str], str]:
 
 def _failure(run: Found, until: str) -> tuple[str, str]:
     """Why a run did not come to a stage, with its fix."""
-    behind = laggards(run, until)[1]
+    nodes, behind = laggards(run, until)
     reason, fix = symptom(run["tail"])
     locks = sorted({lock for said in run["told"] for lock in said.get("locks") or ()})
     if run["timed_out"]:
@@ -148,7 +149,8 @@ def _failure(run: Found, until: str) -> tuple[str, str]:
         if locks and not reason:
             reason = f"a killed build left the lock {locks[0]}, for which every later build waits"
             fix = "Remove that file on the node, and run again."
-        fix = fix or "Look at that node first: whether it is up, and whether all its ports are open to the others."
+        where = named(nodes) if nodes else "the nodes"
+        fix = fix or f"Look at {where} first: what runs there, and whether all ports are open between the nodes."
         return "; ".join(part for part in (waited, behind, reason) if part), fix
     if not reason:
         lines = [line.strip() for line in run["tail"] if "Error" in line] or [line for line in run["tail"] if line]

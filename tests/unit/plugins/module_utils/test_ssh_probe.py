@@ -22,6 +22,8 @@ SAID = [
     ("ssh: Could not resolve hostname node9: Name or service not known", "name"),
     ("ssh: connect to host node2 port 22: Connection refused", "closed"),
     ("ssh: connect to host 192.0.2.1 port 22: Connection timed out", "network"),
+    ("ssh: connect to host node2 port 22: Invalid argument", "network"),
+    ("ssh: connect to host node2 port 22: Operation not permitted", "network"),
     ("kex_exchange_identification: read: Connection reset by peer", "busy"),
     ("Bad owner or permissions on /home/trainer/.ssh/config", "config"),
     ("something else", "other"),

@@ -33,6 +33,8 @@ ADVICE = [
     ("Connection timed out", "ansible_host"),
     ("The module interpreter '/usr/bin/python3' was not found", "ansible_python_interpreter"),
     ("Missing sudo password", "cluster_become: false"),
+    ("[Errno 28] No space left on device: '/tmp/x'", "make room"),
+    ("[Errno 30] Read-only file system: '/etc/pdsh/rcmd_default'", "dmesg"),
     ("Missing sudo password", "--ask-become-pass"),
 ]
 
@@ -58,6 +60,11 @@ def test_a_known_reason_comes_with_what_to_do(said: str, remedy: str) -> None:
 def test_a_task_that_may_not_write_a_file_is_no_lost_connection() -> None:
     said = "Could not open lock file /var/lib/apt/lists/lock - open (13: Permission denied)"
     assert not any("What to do" in line for line in farewell({"a": Loss("failed", "Install pdsh", said)}))
+
+
+def test_a_reason_that_says_what_to_do_gets_no_second_advice() -> None:
+    said = "uv could not install torch: a disk is full (No space left on device). Make room there"
+    assert not any("What to do" in line for line in farewell({"a": Loss("failed", "Install torch", said)}))
 
 
 def test_nothing_is_said_when_all_are_there_or_the_run_ended_for_all() -> None:

@@ -198,7 +198,7 @@ FAULTS = [
         "launch",
         "node2",
         "after 60 s the run was stopped; rank 2 on node2 did not start",
-        "that node",
+        "Look at node2 first",
     ),
     (
         "one node does not join",
