@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.errors import AnsibleError, AnsibleParserError, AnsibleUndefinedVariable
 from jinja2 import Undefined
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
@@ -51,6 +51,13 @@ def given(read: Callable[[str], Any], names: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def _origin(error: BaseException | None) -> Any:
+    """The place in a file that an error, or one that it came from, is about."""
+    while error is not None and not getattr(error, "obj", None):
+        error = error.__cause__ or error.__context__
+    return getattr(error, "obj", None)
+
+
 class View:
     """The variables of all hosts, as far as a play sees them.
 
@@ -71,8 +78,16 @@ class View:
         return [str(host) for host in self._template(self._variables[name])]
 
     def names(self, host: str) -> set[str]:
-        """The names of all variables that a host has."""
-        return {str(name) for name in self._hostvars[host]}
+        """The names of all variables that a host has.
+
+        :raises AnsibleParserError: a file of variables cannot be read; Ansible's own words leave out which one.
+        """
+        try:
+            return {str(name) for name in self._hostvars[host]}
+        except AnsibleParserError as error:
+            where = _origin(error)
+            remedy = f" Correct {where}." if where else ""
+            raise AnsibleParserError(f"A file of variables cannot be read. {error.message}{remedy}") from error
 
     def values(self, hosts: Sequence[str], names: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Those of the variables that hosts are given and that can be evaluated now, by host."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleUndefinedVariable
+from ansible.errors import AnsibleParserError, AnsibleUndefinedVariable
 from jinja2 import StrictUndefined
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, given, plain
@@ -40,6 +40,17 @@ def test_what_hangs_on_an_undefined_variable_is_passed_over(value: Any) -> None:
     with pytest.raises(AnsibleUndefinedVariable):
         plain(value)
     assert given({"good": 1, "bad": value}.__getitem__, ["good", "bad"]) == {"good": 1}
+
+
+def test_a_file_of_variables_that_cannot_be_read_is_named() -> None:
+    class Broken(dict[str, dict[str, Any]]):
+        def __getitem__(self, host: str) -> dict[str, Any]:
+            # As Ansible's own plugin for variables does, which drops the place.
+            place = AnsibleParserError("YAML parsing failed.", obj="group_vars/nodes.yml:4:1")
+            raise AnsibleParserError("YAML parsing failed.") from place
+
+    with pytest.raises(AnsibleParserError, match=r"group_vars/nodes\.yml:4:1"):
+        view(Broken(), "a").names("a")
 
 
 def test_what_a_play_sets_counts_for_hosts_without_a_value_of_their_own() -> None:
