@@ -33,6 +33,8 @@ _UNUSABLE = (
 )
 # The exit statuses of a shell that could not start a command.
 _NOT_RUN = (126, 127)
+# ssh shouts about it for fifteen lines.
+_CHANGED_KEY = re.compile(r"IDENTIFICATION HAS CHANGED.*?Offending (?P<kind>\S+ )?key in (?P<place>\S+)", re.DOTALL)
 _NOISE = re.compile(r"^(Task failed: )?(Action failed: |Module failed: )?")
 
 
@@ -55,6 +57,9 @@ def reason(result: Mapping[str, Any]) -> str:
     detail = str(result.get("module_stderr") or result.get("stderr") or "").strip()
     if said.startswith(("MODULE FAILURE", "non-zero return code", "Module result deserialization failed")) and detail:
         said = detail.splitlines()[0] if result.get("rc") in _NOT_RUN else f"{said}: {detail.splitlines()[-1]}"
+    changed_key = _CHANGED_KEY.search(said)
+    if changed_key:
+        return f"Its {changed_key['kind'] or ''}host key is not the one in {changed_key['place']}"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return _NOISE.sub("", "; ".join(lines), count=1).rstrip(".") or "it gave no reason"
 

@@ -25,7 +25,18 @@ REASONS: list[tuple[dict[str, Any], str]] = [
     ({}, "it gave no reason"),
 ]
 
+CHANGED_KEY = """Task failed: Failed to connect to the host via ssh: @@@@@@@@@@@@@
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+@@@@@@@@@@@@@
+Someone could be eavesdropping on you right now (man-in-the-middle attack)!
+Add correct host key in /home/me/.ssh/known_hosts to get rid of this message.
+Offending ED25519 key in /home/me/.ssh/known_hosts:2
+  remove with:
+  ssh-keygen -f "/home/me/.ssh/known_hosts" -R "10.0.0.2"
+Host key verification failed."""
+
 ADVICE = [
+    (reason({"msg": CHANGED_KEY}), "ssh-keygen -R"),
     ("Host key verification failed", "known_hosts"),
     ("trainer@10.0.0.1: Permission denied (publickey)", "access"),
     ("ssh: connect to host 10.0.0.1 port 22: Connection refused", "ansible_host"),
@@ -42,6 +53,10 @@ ADVICE = [
 @pytest.mark.parametrize(("result", "wanted"), REASONS)
 def test_a_reason_is_one_line_without_ansibles_preamble(result: dict[str, Any], wanted: str) -> None:
     assert reason(result) == wanted
+
+
+def test_a_changed_host_key_is_told_without_the_banner_of_ssh() -> None:
+    assert reason({"msg": CHANGED_KEY}) == "Its ED25519 host key is not the one in /home/me/.ssh/known_hosts:2"
 
 
 def test_each_node_is_named_with_its_task_and_reason() -> None:
