@@ -11,6 +11,11 @@ from typing import Any
 
 # What Ansible says about a node that it cannot connect to, and what the user can do.
 _UNREACHED = (
+    (
+        r"host key is not the one",
+        "if it was installed anew, take the old key out with ssh-keygen -R and add the new one after checking it; if "
+        "not, somebody may be listening in between",
+    ),
     (r"Host key verification failed", "add its host key to known_hosts after checking it"),
     (r"Permission denied", "give the account of this machine access to the node"),
     (
