@@ -91,14 +91,11 @@ def test_compiler_comes_too_where_the_first_run_will_compile(host, environment):
     assert host.exists("ninja")
 
 
-def test_op_that_cannot_be_built_is_a_sentence_with_deepspeeds_reason():
+def test_op_that_cannot_be_built_is_a_sentence_with_deepspeeds_reason_and_what_it_needs_was_brought(host):
     run = play({"deepspeed_build": {"DS_BUILD_AIO": 1}})
     assert run.returncode != 0
     assert "The op async_io (DS_BUILD_AIO) is not built into DeepSpeed" in sentence(run)
     assert "please install the libaio-dev package with apt" in sentence(run)
-
-
-def test_libaio_was_brought_for_the_op_that_needs_it(host):
     assert host.package("libaio-dev").is_installed
 
 
