@@ -126,6 +126,31 @@ def address_problems(nodes: Sequence[str], given: Given) -> list[str]:
     ]
 
 
+def _host_problem(host: str) -> str | None:
+    if not host.strip():
+        return "must be the node's address; leave it out where its name will do"
+    if "@" in host:
+        return "names an account too; put that into ansible_user"
+    if re.fullmatch(r"[^:]+:\d+", host):
+        return "names a port too; put that into ansible_port"
+    return "contains a blank, which no address does; give only the address" if re.search(r"\s", host) else None
+
+
+def connection_problems(nodes: Sequence[str], given: Given) -> list[str]:
+    """Addresses and ports that ssh cannot connect to, whatever the node is."""
+    found = []
+    for value, hosts in _by_value(nodes, given, "ansible_host"):
+        why = _host_problem(str(value or ""))
+        if why:
+            found.append(f"ansible_host is {shown(value)} on {named(hosts, nodes)}: it {why}.")
+    for value, hosts in _by_value(nodes, given, "ansible_port"):
+        if value not in (None, "") and not (re.fullmatch(r"[0-9]{1,5}", str(value)) and 0 < int(value) < 65536):
+            found.append(
+                f"ansible_port is {shown(value)} on {named(hosts, nodes)}: it must be a number from 1 to 65535."
+            )
+    return found
+
+
 def _by_value(nodes: Sequence[str], given: Given, name: str) -> list[tuple[Any, list[str]]]:
     """The values that a variable has, each with the nodes that have it; nodes without the variable are left out."""
     found: dict[str, tuple[Any, list[str]]] = {}
@@ -239,6 +264,7 @@ def inventory_problems(groups: Groups, given: Given, options: Options) -> list[s
     return [
         *found,
         *name_problems(nodes),
+        *connection_problems(nodes, given),
         *address_problems(nodes, given),
         *variable_problems(nodes, given, options),
     ]

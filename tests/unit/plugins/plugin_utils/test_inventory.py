@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import (
     address_problems,
+    connection_problems,
     group_problems,
     inventory_problems,
     knob_problems,
@@ -20,6 +21,24 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
     role_variable_problems,
     slot_problems,
 )
+
+NO_CONNECTION = [
+    ({"ansible_host": ""}, "must be the node's address"),
+    ({"ansible_host": None}, "must be the node's address"),
+    ({"ansible_host": "10.0.0.5:2222"}, "ansible_port"),
+    ({"ansible_host": "root@10.0.0.5"}, "ansible_user"),
+    ({"ansible_host": "10.0.0.5 "}, "blank"),
+    ({"ansible_port": "abc"}, "1 to 65535"),
+    ({"ansible_port": 0}, "1 to 65535"),
+    ({"ansible_port": 65536}, "1 to 65535"),
+]
+
+CONNECTIONS = [
+    {},
+    {"ansible_host": "fe80::1%eth0", "ansible_port": "22"},
+    {"ansible_host": "fd00::5", "ansible_port": 2222},
+    {"ansible_host": "node_1.example.com", "ansible_port": None},
+]
 
 CARRIED = ["node1", "Node-1", "gpu_7", "a", "node1.example.com", "10.0.0.5", "7up", "x" * 63]
 
@@ -132,6 +151,19 @@ def test_two_hosts_with_one_address_are_refused(given: dict[str, dict[str, Any]]
     (problem,) = address_problems(["a", "b"], given)
     assert problem.startswith("a and b have one address")
     assert said in problem
+
+
+@pytest.mark.parametrize(("given", "said"), NO_CONNECTION)
+def test_what_ssh_cannot_connect_to_is_refused(given: dict[str, Any], said: str) -> None:
+    (problem,) = connection_problems(["a", "b"], {"a": {}, "b": given})
+    assert next(iter(given)) in problem
+    assert " on b: " in problem
+    assert said in problem
+
+
+@pytest.mark.parametrize("given", CONNECTIONS)
+def test_what_ssh_may_connect_to_is_fine(given: dict[str, Any]) -> None:
+    assert connection_problems(["a"], {"a": given}) == []
 
 
 @pytest.mark.parametrize("given", OWN_ADDRESSES)
