@@ -29,6 +29,10 @@ _UNUSABLE = (
         r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found",
         "install Python 3.9 or newer on it or set ansible_python_interpreter",
     ),
+    (
+        r"Unable to parse package file|package cache file is corrupted|no available installation candidate",
+        "look at its package sources; damaged lists are mended by emptying /var/lib/apt/lists and apt-get update",
+    ),
     (r"^(?!.*[Mm]ake room).*No space left on device", "make room on that disk"),
     (r"^(?!.*mount it for).*Read-only file system", "mount it for writing; dmesg tells whether its disk is at fault"),
     (

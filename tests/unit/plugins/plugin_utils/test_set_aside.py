@@ -44,6 +44,7 @@ ADVICE = [
     ("Connection timed out", "ansible_host"),
     ("The module interpreter '/usr/bin/python3' was not found", "ansible_python_interpreter"),
     ("Missing sudo password", "cluster_become: false"),
+    ("no available installation candidate for pdsh", "/var/lib/apt/lists"),
     ("[Errno 28] No space left on device: '/tmp/x'", "make room"),
     ("[Errno 30] Read-only file system: '/etc/pdsh/rcmd_default'", "dmesg"),
     ("Missing sudo password", "--ask-become-pass"),
