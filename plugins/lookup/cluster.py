@@ -15,8 +15,9 @@ description:
   - C(cluster_prefix), where conda, environments and tools go, defaults to V(/opt/fromzero); where C(cluster_become)
     is false, to C(fromzero) in the home of the account that Ansible connects as.
   - C(cluster_environment), the prefix of the training environment, defaults to C(envs/train) under C(cluster_prefix).
-  - C(cluster_accelerator), one of V(auto), V(cuda), V(rocm), V(cpu), defaults to V(auto). For V(auto) the lookup returns
-    what the role C(preflight) found on the nodes (the fact C(preflight_accelerator)), and V(auto) where it has not run.
+  - C(cluster_accelerator), one of V(auto), V(cuda), V(rocm), V(cpu), defaults to V(auto). For V(auto) the lookup
+    returns what the role C(preflight) found on the nodes (the fact C(preflight_accelerator)), and V(auto) where it has
+    not run.
   - C(cluster_network), the CIDR of the network that NCCL and ssh use between nodes, is empty by default, which means
     the network that the nodes share.
   - C(cluster_interface), a variable of one host, names the interface to use on it whatever C(cluster_network) says; it
