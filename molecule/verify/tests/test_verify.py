@@ -151,7 +151,7 @@ def test_a_node_that_hangs_is_named_and_the_run_is_cleaned_up():
     finally:
         on("node2", f"rm {path}")
     reason = "after 30"
-    assert_told((done, verdict), "launch", "node2", reason, "Look at that node")
+    assert_told((done, verdict), "launch", "node2", reason, "Look at node2")
     assert "ranks 2 to 3 on node2 did not start" in failures(verdict)[0]["reason"]
     assert_nothing_left()
 
