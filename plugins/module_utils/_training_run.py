@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch_hostfile import HostfileError, parse_hostfile
 
@@ -90,7 +90,7 @@ def nobody_reads(descriptor: int = 1) -> bool:
     """Whether what this process writes goes nowhere, because whoever started it over ssh was interrupted."""
     watch = select.poll()
     watch.register(descriptor, 0)
-    return any(events & (select.POLLERR | select.POLLHUP) for _, events in watch.poll(0))
+    return any(events & (select.POLLERR | select.POLLHUP) for _descriptor, events in watch.poll(0))
 
 
 def _wait(process: subprocess.Popen[str], listener: _Listener, seconds: float, abandoned: Callable[[], bool]) -> bool:
@@ -143,8 +143,7 @@ def run_bounded(
         errors="replace",
         start_new_session=True,
     ) as process:
-        assert process.stdout is not None
-        listener = _Listener(process.stdout)
+        listener = _Listener(cast("IO[str]", process.stdout))
         listener.start()
         ended = _wait(process, listener, seconds, abandoned)
         took = time.monotonic() - started

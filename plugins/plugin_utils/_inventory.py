@@ -168,7 +168,7 @@ def knob_problems(nodes: Sequence[str], given: Given) -> list[str]:
         values = [(value, hosts) for value, hosts in _by_value(nodes, given, name) if value is not None]
         bad = [(value, hosts, knob.problem(value)) for value, hosts in values]
         found += [f"{name} is {shown(value)} on {named(hosts, nodes)}: it {why}." for value, hosts, why in bad if why]
-        if knob.shared and len(values) > 1 and not any(why for _, _, why in bad):
+        if knob.shared and len(values) > 1 and not any(why for _value, _hosts, why in bad):
             each = ", ".join(f"{shown(value)} on {named(hosts)}" for value, hosts in values)
             found.append(f"{name} is {each}: it must be the same on all nodes; set it once, for group 'nodes'.")
     heads = [(value, hosts) for value, hosts in _by_value(nodes, given, "cluster_head") if isinstance(value, str)]

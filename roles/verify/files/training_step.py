@@ -61,7 +61,7 @@ def train(steps: int, zero_stage: int, timeout: int) -> None:
     # The same seed makes the same model on every rank; each then learns from samples of its own.
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(16, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
-    engine, *_ = deepspeed.initialize(
+    engine, *_rest = deepspeed.initialize(
         model=model,
         model_parameters=model.parameters(),
         config={
@@ -75,7 +75,7 @@ def train(steps: int, zero_stage: int, timeout: int) -> None:
     generator = torch.Generator().manual_seed(100 + RANK)
     weights = torch.linspace(-1, 1, 16).unsqueeze(1)
     losses = []
-    for _ in range(steps):
+    for _step in range(steps):
         samples = torch.randn(16, 16, generator=generator)
         loss = torch.nn.functional.mse_loss(engine(samples.to(device)), (samples @ weights).to(device))
         engine.backward(loss)
