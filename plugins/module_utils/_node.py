@@ -11,11 +11,15 @@ from typing import TypedDict
 
 
 class Disk(TypedDict):
-    """The file system that a folder is on, or will be; path is the nearest folder that exists."""
+    """The file system that a folder is on, or will be; path is the nearest folder that exists.
+
+    C(held_by) is the owner of the folder where it is there and holds something, else null.
+    """
 
     path: str
     free_bytes: int
     writable: bool
+    held_by: str | None
 
 
 class Account(TypedDict):
@@ -41,7 +45,24 @@ def disk(path: Path) -> Disk:
         path=str(place),
         free_bytes=figures.f_bavail * figures.f_frsize,
         writable=os.access(place, os.W_OK | os.X_OK),
+        held_by=_owner(path) if place == path and _holds_something(path) else None,
     )
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        return any(folder.iterdir())
+    except PermissionError:
+        return True
+
+
+def _owner(path: Path) -> str:
+    """The name of the account that a path belongs to; its number where it has no name."""
+    number = path.stat().st_uid
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def account(name: str) -> Account:

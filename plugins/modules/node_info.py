@@ -60,10 +60,12 @@ ansible_facts:
           type: float
           sample: 0.31
         disk:
-          description: The nearest folder to O(path) that exists, its free bytes, and whether it can be written to.
+          description:
+            - The nearest folder to O(path) that exists, its free bytes, and whether it can be written to.
+            - C(held_by) is the owner of O(path) where it is there and holds something, else null.
           returned: success
           type: dict
-          sample: {path: /opt, free_bytes: 81920000000, writable: true}
+          sample: {path: /opt, free_bytes: 81920000000, writable: true, held_by: null}
         installed:
           description: Whether O(environment) is there.
           returned: success

@@ -148,6 +148,20 @@ def _account_problem(node: Node) -> str | None:
     return None
 
 
+def _holder_problem(node: Node) -> str | None:
+    """A folder of somebody else's, which role conda would hand to the account that trains."""
+    disk, account = node.report.get("disk") or {}, node.report.get("account") or {}
+    holder = disk.get("held_by")
+    if not holder or not account or holder == account["name"] or not resolve("cluster_become", node.values):
+        return None
+    path, user = disk["path"], account["name"]
+    return (
+        f"{node.name}: cluster_prefix {path} is there already, holds files, and belongs to {holder}, not to {user}; "
+        f"set cluster_prefix to a folder of its own such as {path.rstrip('/')}/fromzero, or hand it over: "
+        f"chown -R {user} {path}."
+    )
+
+
 def _disk_problem(node: Node, needs: Needs, settled: str) -> str | None:
     disk = node.report.get("disk")
     if not disk:
@@ -236,6 +250,7 @@ def node_problems(nodes: Sequence[Node], needs: Needs) -> list[str]:
             _network_problem(node),
             _account_problem(node),
             _disk_problem(node, needs, settled),
+            _holder_problem(node),
         )
         if problem
     ]

@@ -20,6 +20,14 @@ def test_room_is_measured_where_the_folder_will_be(tmp_path: Path, below: str) -
     assert found["writable"] is True
 
 
+def test_a_folder_that_holds_something_tells_its_owner(tmp_path: Path) -> None:
+    assert disk(tmp_path)["held_by"] is None
+    assert disk(tmp_path / "later")["held_by"] is None
+    (tmp_path / "theirs").write_text("", encoding="utf-8")
+    assert disk(tmp_path)["held_by"] == getpass.getuser()
+    assert disk(tmp_path / "later")["held_by"] is None
+
+
 def test_a_file_in_the_way_is_not_taken_for_a_folder(tmp_path: Path) -> None:
     (tmp_path / "opt").write_text("", encoding="utf-8")
     assert nearest_existing(tmp_path / "opt" / "x") == tmp_path

@@ -30,7 +30,7 @@ def node(name: str = "a", gpus: int = 0, values: dict[str, Any] | None = None, *
     """A node on which all is well, but for the changes."""
     report: dict[str, Any] = {
         "clock_offset": 0.3,
-        "disk": {"path": "/opt", "free_bytes": 50_000_000_000, "writable": True},
+        "disk": {"path": "/opt", "free_bytes": 50_000_000_000, "writable": True, "held_by": None},
         "installed": False,
         "account": {"name": "trainer", "exists": True, "home": "/home/trainer"},
         "machine": f"boot-{name}",
@@ -51,7 +51,11 @@ def node(name: str = "a", gpus: int = 0, values: dict[str, Any] | None = None, *
 
 
 def full(free: int, writable: bool = True) -> dict[str, Any]:
-    return {"path": "/opt", "free_bytes": free, "writable": writable}
+    return {"path": "/opt", "free_bytes": free, "writable": writable, "held_by": None}
+
+
+def held(by: str) -> dict[str, Any]:
+    return {"path": "/data", "free_bytes": 9**12, "writable": True, "held_by": by}
 
 
 NOT_WELL: list[tuple[str, Callable[[], list[Node]], list[str]]] = [
@@ -67,6 +71,11 @@ NOT_WELL: list[tuple[str, Callable[[], list[Node]], list[str]]] = [
         "no interface in the network",
         lambda: [node(fromzero_network={"link": None, "problem": "cluster_network 10.9.0.0/24 is on no interface"})],
         ["a: cluster_network 10.9.0.0/24"],
+    ),
+    (
+        "a folder of somebody else's",
+        lambda: [node(disk=held("ann"))],
+        ["cluster_prefix /data is there already, holds files, and belongs to ann, not to trainer"],
     ),
     ("a full disk", lambda: [node(disk=full(3_900_000_000))], ["a has 3.9 GB free at /opt and needs 4 GB"]),
     (
@@ -124,6 +133,7 @@ NOT_WELL: list[tuple[str, Callable[[], list[Node]], list[str]]] = [
 WELL: list[tuple[str, Callable[[], list[Node]]]] = [
     ("two ordinary nodes", lambda: [node("a"), node("b")]),
     ("a small disk that holds the environment already", lambda: [node(disk=full(1), installed=True)]),
+    ("the folder of an earlier run", lambda: [node(disk=held("trainer"))]),
     ("clocks a minute apart", lambda: [node("a", clock_offset=-30.0), node("b", clock_offset=30.0)]),
     (
         "clocks that agree and the controller's is wrong",
