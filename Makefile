@@ -23,6 +23,11 @@ sandbox-down: venv  ## Remove it again, without a trace
 	python -m sandbox down sandbox
 	rm -rf $(SANDBOX_INVENTORY) inventories/sandbox/artifacts
 
+.PHONY: clean
+clean: venv  ## Remove clusters, images and everything that was built or downloaded here
+	python -m sandbox clean
+	rm -rf .venv .cache $(SANDBOX_INVENTORY) inventories/sandbox/artifacts
+
 .PHONY: test
 test: test-lint test-unit test-sanity test-molecule  ## All tests
 

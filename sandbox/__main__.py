@@ -1,14 +1,15 @@
-"""`python -m sandbox up NAME`, `down NAME`, `prepare`: what the Makefile, Molecule and the benchmarks call."""
+"""`python -m sandbox up NAME`, `down NAME`, `prepare`, `clean`: what the Makefile, Molecule and the benchmarks call."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from sandbox import engine, image, nodes, offers
-from sandbox.shell import SandboxError, say
+from sandbox.shell import BUILD, SandboxError, say
 
 OFFERS: dict[str, Callable[[nodes.Cluster], nodes.Cluster]] = {
     "conda": offers.conda,
@@ -29,6 +30,7 @@ def main() -> int:
     verbs.add_parser("prepare", help="make what all clusters share: the engine, the image, the stand-in, the wheels")
     down = verbs.add_parser("down", help="remove a cluster")
     down.add_argument("name")
+    verbs.add_parser("clean", help="remove all clusters, the images and what was built")
     arguments = parser.parse_args()
     try:
         if arguments.verb == "up":
@@ -41,7 +43,11 @@ def main() -> int:
             engine.ensure()
             offers.wheels(offers.conda(nodes.Cluster("none", 0, image.ensure())))
         elif engine.answers():
-            nodes.down(arguments.name)
+            for name in [arguments.name] if arguments.verb == "down" else nodes.names():
+                nodes.down(name)
+        if arguments.verb == "clean":
+            image.remove()
+            shutil.rmtree(BUILD, ignore_errors=True)
     except SandboxError as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,8 @@ from sandbox.shell import run, say, works
 
 RECIPE = Path(__file__).parent / "image"
 BASE = "debian:12"
-REPOSITORY = "fromzero/node"
+OWNER = "fromzero"
+REPOSITORY = f"{OWNER}/node"
 
 
 def ensure() -> str:
@@ -27,6 +28,17 @@ def ensure() -> str:
     return image
 
 
+def remove() -> None:
+    """Remove every node image and the systems that they were built from."""
+    names = (
+        run(["docker", "image", "ls", "--quiet", "--filter", f"reference={OWNER}/*"]).split()
+        if engine.answers()
+        else []
+    )
+    if names:
+        run(["docker", "image", "rm", "--force", *dict.fromkeys(names)])
+
+
 def _recipe_digest() -> str:
     digest = hashlib.sha256()
     for file in sorted(RECIPE.iterdir()):
@@ -37,7 +49,7 @@ def _recipe_digest() -> str:
 def _bootstrap() -> str:
     """Import a minimal system of this machine's own release as an image; no registry is needed."""
     suite = world.suite()
-    image = f"fromzero/base:{suite.codename}"
+    image = f"{OWNER}/base:{suite.codename}"
     if works(["docker", "image", "inspect", image]):
         return image
     if shutil.which("mmdebstrap") is None:

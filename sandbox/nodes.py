@@ -81,6 +81,12 @@ def down(name: str) -> None:
     shutil.rmtree(BUILD / "clusters" / name, ignore_errors=True)
 
 
+def names() -> list[str]:
+    """Every cluster that has a container on this machine."""
+    listing = ["docker", "ps", "--all", "--filter", f"label={LABEL}", "--format", f'{{{{.Label "{LABEL}"}}}}']
+    return sorted(set(run(listing).split()))
+
+
 def _network(name: str) -> str:
     return f"fromzero-{name}"
 
