@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -84,3 +86,15 @@ def identity(root: Path) -> str | None:
         return f"{boot}/{(root / 'proc/self/ns/pid').readlink()}"
     except OSError:
         return None
+
+
+def glibc(confstr: Callable[[str], str | None]) -> str | None:
+    """The version of the GNU C library such as 2.36; null where the system has another one.
+
+    :param confstr: os.confstr, or what stands for it. Only glibc knows the name that is asked for.
+    """
+    try:
+        found = re.fullmatch(r"glibc (\d+\.\d+)(\.\d+)?", confstr("CS_GNU_LIBC_VERSION") or "")
+    except (ValueError, OSError):
+        return None
+    return found[1] if found else None

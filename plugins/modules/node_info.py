@@ -80,14 +80,20 @@ ansible_facts:
           returned: success
           type: str
           sample: 9b1f3d4e-8d3c-4f0e-9a1b-2f6f2f1d7c55/pid:[4026531836]
+        glibc:
+          description: The version of the GNU C library, on which wheels depend; null where the system has another one.
+          returned: success
+          type: str
+          sample: "2.36"
 """
 
+import os
 import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import account, disk, identity
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import account, disk, glibc, identity
 
 
 def main() -> None:
@@ -107,6 +113,7 @@ def main() -> None:
         "installed": (Path(module.params["environment"]) / "bin").is_dir(),
         "account": account(module.params["user"]),
         "machine": identity(Path("/")),
+        "glibc": glibc(os.confstr),
     }
     module.exit_json(changed=False, ansible_facts={"fromzero_node": node})
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import account, disk, identity, nearest_existing
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import (
+    account,
+    disk,
+    glibc,
+    identity,
+    nearest_existing,
+)
 
 
 @pytest.mark.parametrize("below", ["", "a", "a/b/c"])
@@ -55,3 +61,25 @@ def test_machines_and_containers_are_told_apart_and_one_is_recognised(tmp_path: 
 
 def test_an_identity_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
     assert identity(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("glibc 2.36", "2.36"),
+        ("glibc 2.17", "2.17"),
+        ("glibc 2.3.4", "2.3"),
+        ("", None),
+        (None, None),
+        ("NPTL 2.36", None),
+    ],
+)
+def test_the_c_library_is_that_of_the_system(said: str | None, wanted: str | None) -> None:
+    assert glibc(lambda name: said) == wanted
+
+
+def test_a_system_without_glibc_has_none() -> None:
+    def musl(name: str) -> str:
+        raise ValueError("unrecognized configuration name")
+
+    assert glibc(musl) is None
