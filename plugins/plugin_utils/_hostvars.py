@@ -13,14 +13,18 @@ from jinja2 import Undefined
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import reason
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_defaults
 
 HostVars = Mapping[str, Mapping[str, Any]]
 
 _FACTS = (
-    "distribution", "distribution_version", "python_version", "user_id", "user_dir", "env",
+    "distribution", "distribution_version", "architecture", "python_version", "user_id", "user_dir", "env",
     "fromzero_network", "fromzero_gpus", "fromzero_node",
 )  # fmt: skip
-_VALUES = (*KNOBS, "ansible_user", "hostfile_slots")
+_VALUES = (
+    *KNOBS, "ansible_user", "hostfile_slots", "hostfile_cpu_slots",
+    "nvidia_driver_manage", "nvidia_driver_branch", "nvidia_driver_version", "nvidia_driver_flavour",
+)  # fmt: skip
 
 
 def plain(value: Any) -> Any:
@@ -62,7 +66,7 @@ class View:
     """The variables of all hosts, as far as a play sees them.
 
     Ansible's hostvars lack what a play or a task sets for all its hosts; a host that has no value of its own gets what
-    the current host sees and its hostvars do not have.
+    the current host sees and its hostvars do not have. Defaults of roles in the same play are not given by anybody.
 
     :param variables: the variables of the current task, not evaluated. template: evaluates one of them.
     """
@@ -119,4 +123,6 @@ class View:
         own = set(self._hostvars[str(self._variables["inventory_hostname"])])
         # Where a task runs is a matter of its host alone.
         seen = {name for name in names & set(self._variables) - own if not name.startswith("ansible_")}
+        defaults = role_defaults(ROLES)
+        seen -= {name for name in seen & set(defaults) if self._variables[name] == defaults[name]}
         return given(lambda name: self._template(self._variables[name]), seen)

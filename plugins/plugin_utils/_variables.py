@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def role_options(roles: Path) -> dict[str, Option]:
         specs = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("argument_specs") or {}
         for entry in specs.values():
             found |= entry.get("options") or {}
+    return found
+
+
+@cache
+def role_defaults(roles: Path) -> dict[str, Any]:
+    """The defaults of every role under a folder, not evaluated, by name."""
+    found: dict[str, Any] = {}
+    for path in sorted(roles.glob("*/defaults/main.yml")):
+        found |= yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     return found
 
 

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleParserError, AnsibleUndefinedVariable
 from jinja2 import StrictUndefined
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, given, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_defaults
 
 
 class Text(str):
@@ -61,6 +62,13 @@ def test_what_a_play_sets_counts_for_hosts_without_a_value_of_their_own() -> Non
 def test_a_value_of_the_current_host_is_not_taken_for_all() -> None:
     hosts = {"a": {"x": 1, "ansible_host": "10.0.0.1"}, "b": {}}
     assert view(hosts, "a", x=1, ansible_host="10.0.0.1").values(["a", "b"], ["x", "ansible_host"])["b"] == {}
+
+
+def test_the_default_of_a_role_in_the_same_play_is_given_by_nobody() -> None:
+    hosts: dict[str, dict[str, Any]] = {"a": {}, "b": {"torch_installer": "auto"}}
+    play = {"torch_installer": role_defaults(ROLES)["torch_installer"], "torch_version": "2.0.1"}
+    found = view(hosts, "a", **play).values(["a", "b"], play)
+    assert found == {"a": {"torch_version": "2.0.1"}, "b": {"torch_version": "2.0.1", "torch_installer": "auto"}}
 
 
 def test_where_the_task_itself_runs_is_not_taken_for_all() -> None:
