@@ -13,6 +13,7 @@ from sandbox.shell import BUILD, SandboxError, say
 
 OFFERS: dict[str, Callable[[nodes.Cluster], nodes.Cluster]] = {
     "conda": offers.conda,
+    "nvidia": offers.nvidia,
     "upstream": offers.upstream,
     "wheels": offers.wheels,
 }
@@ -41,7 +42,7 @@ def main() -> int:
             say(f"Inventory: {nodes.up(cluster)}")
         elif arguments.verb == "prepare":
             engine.ensure()
-            offers.wheels(offers.conda(nodes.Cluster("none", 0, image.ensure())))
+            offers.nvidia(offers.wheels(offers.conda(nodes.Cluster("none", 0, image.ensure()))))
         elif engine.answers():
             for name in [arguments.name] if arguments.verb == "down" else nodes.names():
                 nodes.down(name)

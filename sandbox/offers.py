@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import urllib.error
 import urllib.request
 from dataclasses import replace
 
 from sandbox import conda as standin
+from sandbox import nvidia as repositories
 from sandbox import wheelhouse
 from sandbox.nodes import Cluster
 from sandbox.shell import BUILD, run, say
@@ -30,6 +32,23 @@ def conda(cluster: Cluster) -> Cluster:
         "conda_python_version": made.python,
     }
     return replace(cluster, mounts=[*cluster.mounts, BUILD / "conda"], variables={**cluster.variables, **variables})
+
+
+def nvidia(cluster: Cluster) -> Cluster:
+    """The nodes find NVIDIA's package repository on disk, as it is for their distribution; the inventory names it."""
+    made = repositories.build(BUILD / "nvidia")
+    keyring = made.keyring("debian12")
+    source = {
+        "repository_url": made.of("debian12").as_uri(),
+        "keyring_url": keyring.as_uri(),
+        "keyring_checksum": f"sha256:{hashlib.sha256(keyring.read_bytes()).hexdigest()}",
+    }
+    variables = {
+        "sandbox_nvidia_folder": str(made.folder),
+        "sandbox_nvidia_fingerprint": made.fingerprint,
+        **{f"{role}_{name}": value for role in ("nvidia_driver", "cuda_toolkit") for name, value in source.items()},
+    }
+    return replace(cluster, mounts=[*cluster.mounts, made.folder], variables={**cluster.variables, **variables})
 
 
 def wheels(cluster: Cluster) -> Cluster:

@@ -1,0 +1,328 @@
+"""The driver packages of NVIDIA's repositories: names, dependencies and conflicts as NVIDIA ships them, files that are
+not theirs.
+
+Sources: debian/templates/control.in of NVIDIA/ubuntu-packaging-nvidia-driver; `dpkg-deb --info` of nvidia-driver-550;
+the driver installation guide for the names from 590 on and for the pinning packages. The names of Debian's layout are
+from memory of the repository's listing; what role and modules rely on is what NVIDIA's guide names.
+
+What a package does is to drop files: libraries that carry their version in their name, nvidia-smi as a door to the
+simulator, a kernel module that is a text, units that really start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from sandbox.nvidia.deb import LIBRARIES, File, Package
+
+# Two of each branch, so that an upgrade within it can be shown. From 590 on Ubuntu's names carry no branch.
+VERSIONS = {
+    "535": ("535.247.01", "535.261.03"),
+    "550": ("550.54.15", "550.163.01"),
+    "570": ("570.124.06", "570.172.08"),
+    "580": ("580.65.06", "580.95.05"),
+    "590": ("590.44.01", "590.48.01"),
+    "595": ("595.58.03", "595.91.07"),
+}
+UNVERSIONED_FROM = 590
+SIMULATOR = "/usr/local/lib/fromzero-sim"
+SOURCE = "nvidia-graphics-drivers"
+LIBCUDA, LIBML = BOTH = "libcuda.so", "libnvidia-ml.so"
+METAPACKAGES = {"nvidia-open": "-open", "cuda-drivers": ""}
+
+_SMI = File(f'#!/bin/sh\nexec {SIMULATOR}/nvidia-smi "$@"\n', 0o755)
+# What dkms does when a package brings a source: a module for each kernel whose headers are there, else its complaint.
+_BUILD = """\
+for kernel in $(ls /lib/modules 2>/dev/null; uname -r); do
+    if [ -e "/lib/modules/$kernel/build" ]; then
+        mkdir -p "/lib/modules/$kernel/updates/dkms"
+        printf 'version: %s\\nlicense: %s\\nvermagic: %s\\n' '@VERSION@' '@LICENSE@' "$kernel" \\
+            > "/lib/modules/$kernel/updates/dkms/nvidia.ko"
+    elif [ "$kernel" = "$(uname -r)" ]; then
+        echo "Error! Your kernel headers for kernel $kernel cannot be found at /lib/modules/$kernel/build or" \\
+            "/lib/modules/$kernel/source."
+        echo "Module build for kernel $kernel was skipped since the kernel headers for this kernel do not seem to be" \\
+            "installed."
+    fi
+done
+"""
+_UNBUILD = """\
+for module in /lib/modules/*/updates/dkms/nvidia.ko; do
+    if grep -qx 'version: @VERSION@' "$module" 2>/dev/null; then rm -f "$module"; fi
+done
+"""
+_LICENSES = {"": "NVIDIA", "-open": "Dual MIT/GPL"}
+_BLACKLIST = "blacklist nouveau\nblacklist lbm-nouveau\nalias nouveau off\nalias lbm-nouveau off\n"
+_PERSISTENCED = """\
+#!/bin/sh
+if [ ! -e /proc/driver/nvidia/version ]; then
+    echo "nvidia-persistenced failed to initialize. Check syslog for more details." >&2
+    exit 1
+fi
+exec sleep infinity
+"""
+_PERSISTENCED_UNIT = """\
+[Unit]
+Description=NVIDIA Persistence Daemon
+Wants=syslog.target
+
+[Service]
+ExecStart=/usr/bin/nvidia-persistenced
+
+[Install]
+WantedBy=multi-user.target
+"""
+# The real one refuses in these words, and serves no driver but its own.
+_FABRICMANAGER = """\
+#!/bin/sh
+if [ "$1" = --version ]; then
+    echo "Fabric Manager version is : @VERSION@"
+    exit 0
+fi
+loaded=$(sed -n '1s/.*  \\([0-9][0-9.]*[0-9]\\)  .*/\\1/p' /proc/driver/nvidia/version 2>/dev/null)
+if [ "$loaded" != '@VERSION@' ]; then
+    echo "fabric manager NVIDIA GPU driver interface version @VERSION@ don't match with driver version $loaded." \\
+        "Please update with matching NVIDIA driver package." >&2
+    exit 1
+fi
+exec sleep infinity
+"""
+_FABRICMANAGER_UNIT = """\
+[Unit]
+Description=NVIDIA fabric manager service
+After=network-online.target
+Requires=network-online.target
+
+[Service]
+ExecStart=/usr/bin/nv-fabricmanager -c /usr/share/nvidia/nvswitch/fabricmanager.cfg
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def ubuntu() -> list[Package]:
+    """What NVIDIA's repositories for Ubuntu hold."""
+    packages = []
+    for branch, versions in VERSIONS.items():
+        packages += pinning(branch, versions, "ubuntu1")
+        for version in versions:
+            packages += ubuntu_driver(branch, version, f"{version}-0ubuntu1")
+            packages += _ubuntu_metapackages(branch, f"{version}-0ubuntu1")
+            packages += fabric_manager(branch, version, f"{version}-0ubuntu1")
+    return [*packages, dkms(), nvlsm()]
+
+
+def debian() -> list[Package]:
+    """What NVIDIA's repositories for Debian hold."""
+    packages = []
+    for branch, versions in VERSIONS.items():
+        packages += pinning(branch, versions, "1")
+        for version in versions:
+            packages += debian_driver(branch, version, f"{version}-1")
+            packages += fabric_manager(branch, version, f"{version}-1")
+    return [*packages, dkms(), nvlsm()]
+
+
+def ubuntu_driver(branch: str, version: str, full: str) -> list[Package]:
+    """One driver under Ubuntu's names, which carry the branch up to 580."""
+    suffix = f"-{branch}" if int(branch.removesuffix("-server")) < UNVERSIONED_FROM else ""
+    bounds = f" (<= {version}-1)", f" (>= {version})"
+    # The name carries the whole version, so an upgrade leaves the old one behind.
+    firmware = f"nvidia-firmware{suffix}-{version}" if suffix else "nvidia-firmware"
+    common = tuple(f"nvidia-kernel-common{suffix}{bound}" for bound in bounds)
+
+    def one(name: str, flavour: str = "", takes: str | None = None) -> Package:
+        """A package that takes the place of the same one of another branch."""
+        taken = name if suffix and takes is None else takes or ""
+        return Package(f"{name}{suffix}{flavour}", full, source=f"{SOURCE}{suffix}", takes=taken)
+
+    def exactly(*names: str, flavour: str = "") -> tuple[str, ...]:
+        return tuple(f"{name}{suffix}{flavour} (= {full})" for name in names)
+
+    def library(name: str, *needs: str) -> Package:
+        return replace(one(name), multi_arch="same", depends=exactly(*needs))
+
+    compute = library("libnvidia-compute")
+    utils = replace(one("nvidia-compute-utils"), depends=(compute.name,))
+    packages = [
+        replace(compute, files=_library_files(version, *BOTH), links=_library_links(version, *BOTH)),
+        replace(
+            one("libnvidia-common", takes=""), architecture="all", provides=("libnvidia-common",) if suffix else ()
+        ),
+        library("libnvidia-decode", "libnvidia-compute"),
+        library("libnvidia-encode", "libnvidia-decode"),
+        library("libnvidia-extra", "libnvidia-compute"),
+        library("libnvidia-gl", "libnvidia-common"),
+        library("libnvidia-fbc1", "libnvidia-gl"),
+        library("libnvidia-cfg1"),
+        replace(one("xserver-xorg-video-nvidia"), depends=exactly("libnvidia-cfg1")),
+        replace(one("nvidia-utils"), depends=exactly("libnvidia-compute"), files={"/usr/bin/nvidia-smi": _SMI}),
+        replace(one("nvidia-kernel-common"), depends=(firmware,), files=_blacklist(f"nvidia-kernel-common{suffix}")),
+        Package(firmware, full, source=f"{SOURCE}{suffix}"),
+    ]
+    if suffix:
+        # From here comes the daemon on Ubuntu, up to the branch in which it has a package of its own.
+        packages.append(replace(utils, takes="nvidia-persistenced", files=_persistenced()))
+    else:
+        packages += [utils, Package("nvidia-persistenced", full, source=SOURCE, files=_persistenced())]
+    for flavour in ("", "-open"):
+        source = one("nvidia-kernel-source", flavour, takes="nvidia-kernel-source-any")
+        module = one("nvidia-dkms", flavour, takes="nvidia-dkms-kernel")
+        headless = one("nvidia-headless-no-dkms", flavour, takes="")
+        packages += [
+            replace(source, files={f"/usr/src/nvidia{suffix}{flavour}-{version}/dkms.conf": ""}),
+            replace(module, depends=("dkms", source.name, *common), scripts=_module(version, flavour)),
+            replace(
+                headless,
+                depends=(f"{source.name} (= {full})", *exactly("libnvidia-compute", "nvidia-compute-utils")),
+            ),
+            replace(one("nvidia-headless", flavour, takes=""), depends=(headless.name, module.name)),
+            replace(
+                one("nvidia-driver", flavour, takes=""),
+                depends=(
+                    *exactly("libnvidia-gl"),
+                    *(f"{module.name}{bound}" for bound in bounds),
+                    *common,
+                    f"{source.name} (= {full})",
+                    *exactly("libnvidia-compute", "libnvidia-extra", "nvidia-compute-utils", "libnvidia-decode"),
+                    *exactly("libnvidia-encode", "nvidia-utils", "xserver-xorg-video-nvidia", "libnvidia-cfg1"),
+                    *exactly("libnvidia-fbc1"),
+                ),
+                recommends=("nvidia-settings", "nvidia-prime (>= 0.8)"),
+            ),
+        ]
+    return packages
+
+
+def _ubuntu_metapackages(branch: str, full: str) -> list[Package]:
+    """What people install by name: the driver with the open or with the proprietary modules."""
+    packages = []
+    for name, flavour in METAPACKAGES.items():
+        if int(branch) < UNVERSIONED_FROM:
+            driver = f"nvidia-driver-{branch}{flavour} (>= {full})"
+            packages.append(Package(f"{name}-{branch}", full, source=name, depends=(driver,)))
+            packages.append(Package(name, full, source=name, depends=(f"{name}-{branch} (= {full})",)))
+        else:
+            packages.append(Package(name, full, source=name, depends=(f"nvidia-driver{flavour} (= {full})",)))
+    return packages
+
+
+def debian_driver(branch: str, version: str, full: str) -> list[Package]:
+    """One driver under Debian's names, which never carry the branch: a newer one is an upgrade."""
+
+    def one(name: str, *needs: str) -> Package:
+        depends = tuple(f"{need} (= {full})" for need in needs)
+        return Package(name, full, source=SOURCE, depends=depends)
+
+    def module(name: str, flavour: str) -> Package:
+        made = replace(one(name, "nvidia-kernel-support"), takes="nvidia-kernel-any", scripts=_module(version, flavour))
+        return replace(made, depends=("dkms", *made.depends))
+
+    def with_module(package: Package) -> Package:
+        either = " | ".join(f"{name} (= {full})" for name in ("nvidia-kernel-dkms", "nvidia-kernel-open-dkms"))
+        return replace(package, depends=(*package.depends, either))
+
+    encoding = ("libnvcuvid1", "libnvidia-encode1", "nvidia-opencl-icd")
+    empty = (*encoding, "libnvidia-ptxjitcompiler1", "firmware-nvidia-gsp", "nvidia-alternative", "nvidia-driver-bin")
+    compute = one("nvidia-driver-cuda", "libcuda1", "libnvidia-ml1", *encoding, "nvidia-smi", "nvidia-persistenced")
+    desktop = one("nvidia-driver", "nvidia-driver-libs", "nvidia-driver-bin", "xserver-xorg-video-nvidia")
+    libcuda, libml = one("libcuda1", "libnvidia-ptxjitcompiler1"), one("libnvidia-ml1")
+    return [
+        *(one(name) for name in empty),
+        replace(libcuda, files=_library_files(version, LIBCUDA), links=_library_links(version, LIBCUDA)),
+        replace(libml, files=_library_files(version, LIBML), links=_library_links(version, LIBML)),
+        replace(one("nvidia-smi", "libnvidia-ml1"), files={"/usr/bin/nvidia-smi": _SMI}),
+        replace(one("nvidia-persistenced"), files=_persistenced()),
+        replace(
+            one("nvidia-kernel-support", "firmware-nvidia-gsp"),
+            files=_blacklist("nvidia-kernel-support"),
+        ),
+        module("nvidia-kernel-dkms", ""),
+        module("nvidia-kernel-open-dkms", "-open"),
+        with_module(compute),
+        one("nvidia-driver-libs", "nvidia-alternative"),
+        one("xserver-xorg-video-nvidia", "nvidia-alternative"),
+        with_module(desktop),
+        *(
+            one(name, "nvidia-driver", "nvidia-driver-cuda", f"nvidia-kernel{flavour}-dkms")
+            for name, flavour in METAPACKAGES.items()
+        ),
+        *(
+            Package(f"{name}-{branch}", full, "all", source=name, depends=(f"{name} (= {full})",))
+            for name in METAPACKAGES
+            if int(branch) < UNVERSIONED_FROM
+        ),
+    ]
+
+
+def pinning(branch: str, versions: Iterable[str], revision: str) -> list[Package]:
+    """Packages that keep apt on a branch, or on one version of it; they conflict with each other."""
+    return [
+        Package(
+            f"nvidia-driver-pinning-{target}",
+            f"{target}-{revision}",
+            architecture="all",
+            source="nvidia-driver-pinning",
+            takes="nvidia-driver-pinning",
+            files={
+                "/etc/apt/preferences.d/nvidia-driver-pinning": "Package: src:*nvidia*:any src:cuda-drivers:any "
+                f"src:cuda-compat:any\nPin: version {target}*\nPin-Priority: 1000\n"
+            },
+            conffiles=("/etc/apt/preferences.d/nvidia-driver-pinning",),
+        )
+        for target in (branch, *versions)
+    ]
+
+
+def fabric_manager(branch: str, version: str, full: str) -> list[Package]:
+    """The fabric manager under its name of before, with the branch, and under that of today."""
+    manager = Package(
+        "nvidia-fabricmanager",
+        full,
+        source="fabricmanager",
+        files={
+            "/usr/bin/nv-fabricmanager": File(_FABRICMANAGER.replace("@VERSION@", version), 0o755),
+            "/usr/share/nvidia/nvswitch/fabricmanager.cfg": "LOG_LEVEL=4\n",
+            "/lib/systemd/system/nvidia-fabricmanager.service": _FABRICMANAGER_UNIT,
+        },
+    )
+    if int(branch) >= UNVERSIONED_FROM:
+        return [manager]
+    return [manager, replace(manager, name=f"{manager.name}-{branch}", takes="nvidia-fabricmanager")]
+
+
+def dkms() -> Package:
+    """What builds kernel modules; the packages that bring a source have done so themselves here."""
+    door = File(f'#!/bin/sh\nexec {SIMULATOR}/dkms "$@"\n', 0o755)
+    return Package("dkms", "1:3.2.1-1", "all", section="kernel", files={"/usr/sbin/dkms": door})
+
+
+def nvlsm() -> Package:
+    """The subnet manager that the fourth generation of NVSwitch needs beside the fabric manager."""
+    return Package("nvlsm", "2025.06.11-1", source="nvlsm")
+
+
+def _module(version: str, flavour: str) -> dict[str, str]:
+    build = _BUILD.replace("@VERSION@", version).replace("@LICENSE@", _LICENSES[flavour])
+    return {"postinst": build, "prerm": _UNBUILD.replace("@VERSION@", version)}
+
+
+def _library_files(version: str, *names: str) -> dict[str, str | File]:
+    return {f"{LIBRARIES}/{name}.{version}": f"stand-in for {name} {version}\n" for name in names}
+
+
+def _library_links(version: str, *names: str) -> dict[str, str]:
+    return {f"{LIBRARIES}/{name}.1": f"{name}.{version}" for name in names}
+
+
+def _blacklist(name: str) -> dict[str, str | File]:
+    return {f"/lib/modprobe.d/{name}.conf": _BLACKLIST}
+
+
+def _persistenced() -> dict[str, str | File]:
+    return {
+        "/usr/bin/nvidia-persistenced": File(_PERSISTENCED, 0o755),
+        "/lib/systemd/system/nvidia-persistenced.service": _PERSISTENCED_UNIT,
+    }
