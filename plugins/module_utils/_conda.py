@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._installation import account, nearest_folder, one_line
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
+
+__all__ = ["CondaError", "Start", "account", "answer", "one_line", "require_writable", "starter"]
 
 # Starts a program with the account's environment and a bound in seconds. Tests hand in their own.
 Start = Callable[[Sequence[str], float], Finished]
@@ -52,25 +54,6 @@ def answer(text: str) -> dict[str, Any]:
             found = value if isinstance(value, dict) else found
         at = text.find("{", end)
     return found
-
-
-def one_line(text: str, limit: int = 600) -> str:
-    """The text without line breaks. Where it is too long for a sentence, its end stays, which says what went wrong."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"...{line[-limit:]}"
-
-
-def account() -> str:
-    """The name of the account that this runs as, for sentences."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"the account with uid {os.getuid()}"
-
-
-def nearest_folder(path: Path) -> Path:
-    """The deepest folder above C(path) that exists."""
-    return next(folder for folder in path.parents if folder.is_dir())
 
 
 def require_writable(path: Path, remedy: str) -> None:

@@ -8,7 +8,6 @@ on a file C(<prefix>.installing) beside the prefix. Such a file without a lock m
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -25,6 +24,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda import (
     require_writable,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda_installer import Fetch, require_sum, verified
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._installation import Mark, held, mark_of
 
 MISSING, PRESENT, BUSY, CUT_OFF, BROKEN, OCCUPIED = "missing", "present", "busy", "cut off", "broken", "occupied"
 # How long conda may take to say its version: seconds, on a slow network file system.
@@ -93,13 +93,8 @@ def look(prefix: Path, start: Start) -> Found:
     """What is at the prefix, without changing it."""
     mark = mark_of(prefix)
     if mark.exists():
-        return Found(BUSY) if _held(mark) else Found(CUT_OFF)
+        return Found(BUSY) if held(mark) else Found(CUT_OFF)
     return _inspect(prefix, start)
-
-
-def mark_of(prefix: Path) -> Path:
-    """The file that stands beside the prefix while an installer works."""
-    return prefix.with_name(f"{prefix.name}.installing")
 
 
 def _inspect(prefix: Path, start: Start) -> Found:
@@ -184,7 +179,7 @@ def _install(wish: Wish, starter: Starter, fetch: Fetch) -> str:
     """Run the installer; return where a half-made installation was moved to, if there was one."""
     prefix = wish.prefix
     require_writable(prefix.parent, "hand the folder to that account or name another one (conda_prefix).")
-    with verified(wish.installer, wish.checksum, fetch) as installer, _Lock(prefix, wish.timeout) as lock:
+    with verified(wish.installer, wish.checksum, fetch) as installer, Mark(prefix, wish.timeout, CondaError) as lock:
         if not lock.was_cut_off:
             now = _inspect(prefix, starter(()))
             judge(wish, now)
@@ -213,65 +208,6 @@ def _install(wish: Wish, starter: Starter, fetch: Fetch) -> str:
                 f"{'. The disk is full there or in the folder for temporary files; make room.' if full else ''}"
             )
         return moved_to
-
-
-class _Lock:
-    """The mark beside the prefix, held; the installer inherits it and so holds it even when this program dies."""
-
-    def __init__(self, prefix: Path, timeout: float) -> None:
-        self.path = mark_of(prefix)
-        self.timeout = timeout
-        self.file = -1
-        self.was_cut_off = False
-
-    def __enter__(self) -> _Lock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + self.timeout
-        while not self._take():
-            if time.monotonic() > deadline:
-                raise CondaError(
-                    f"Another installer has been at work for more than {self.timeout:g} s ({self.path} is locked); "
-                    f"end it or wait for it, then run again."
-                )
-            time.sleep(0.5)
-        self.was_cut_off = os.fstat(self.file).st_size > 0
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if os.fstat(self.file).st_size == 0:
-            self.path.unlink()
-        os.close(self.file)
-
-    def begin(self) -> None:
-        """From here on, the mark without a lock means that an installer was cut off."""
-        os.truncate(self.file, 0)
-        os.write(self.file, f"{os.getpid()}\n".encode())
-
-    def end(self) -> None:
-        os.truncate(self.file, 0)
-
-    def _take(self) -> bool:
-        self.file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before may have removed it meanwhile; a lock on a removed file protects nothing.
-            if self.path.exists() and self.path.stat().st_ino == os.fstat(self.file).st_ino:
-                return True
-        except BlockingIOError:
-            pass
-        os.close(self.file)
-        return False
-
-
-def _held(mark: Path) -> bool:
-    try:
-        with mark.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _move_aside(prefix: Path) -> str:
