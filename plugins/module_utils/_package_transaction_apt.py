@@ -1,0 +1,263 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One transaction by apt-get.
+
+apt-get takes packages to remove beside those to install, with a hyphen behind their names: one resolution, one run of
+dpkg, one entry in /var/log/apt/history.log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt, AptError, sentence
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transaction import (
+    Package,
+    Pin,
+    Plan,
+    Spec,
+    TransactionError,
+    Wish,
+)
+
+_FIELDS = "${binary:Package}\\t${Version}\\t${db:Status-Abbrev}\\t${Provides}\\n"
+_QUERY = ["dpkg-query", "--show", f"--showformat={_FIELDS}"]
+_CHANGE = re.compile(
+    r"^(?P<what>Inst|Remv|Purg) (?P<name>\S+)(?: \[(?P<old>[^]]+)\])?(?: \((?P<new>\S+))?", re.MULTILINE
+)
+_BLOCK = re.compile(r"^(?P<head>\S.*)\n(?P<names>(?:  .*\n)+)", re.MULTILINE)
+_DOWNGRADED = "The following packages will be DOWNGRADED:"
+_HELD = "The following held packages will be changed:"
+_ESSENTIAL = "WARNING: The following essential packages will be removed."
+_STALE = re.compile(r"404 +Not Found|Hash Sum mismatch|Size mismatch|File not found")
+_UNKNOWN = re.compile(
+    r"Unable to locate package (?P<unknown>\S+)|Package '?(?P<none>[^'\s]+)'? has no installation candidate"
+    r"|Version '(?P<version>[^']+)' for '(?P<name>[^']+)' was not found"
+)
+
+
+class AptManager:
+    """apt-get and dpkg of a node, for one wish."""
+
+    def __init__(self, apt: Apt, wish: Wish, root: Path = Path("/")) -> None:
+        self._apt, self._wish, self._root = apt, wish, root
+        self.lists_fetched = False
+        self.warnings: list[str] = []
+        self._native = ""
+
+    def installed(self) -> dict[str, Package]:
+        """What dpkg knows, but for packages of which only the configuration is left."""
+        self._native = self._native or self._apt.read(["dpkg", "--print-architecture"]).strip()
+        return parse_installed(self._apt.read(_QUERY), self._native)
+
+    def damaged(self) -> str:
+        """dpkg journals what it does, and leaves the journal where it is stopped."""
+        journal = self._root / "var" / "lib" / "dpkg" / "updates"
+        interrupted = journal.is_dir() and any(entry.name.isdigit() for entry in journal.iterdir())
+        return "dpkg was interrupted on this node" if interrupted else ""
+
+    def repair(self) -> None:
+        """Let dpkg configure what it has unpacked; packages that this transaction removes may fail once more."""
+        try:
+            self._apt.change(["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"])
+        except AptError as error:
+            self.warnings.append(str(error))
+
+    def plan(self, install: Sequence[Spec], remove: Sequence[str], unhold: Sequence[str], *, dry: bool) -> Plan:
+        """What apt-get would do, by its own simulation."""
+        if self._wish.update == "always" and not dry:
+            self._fetch()
+        with ExitStack() as stack:
+            pins = stack.enter_context(_preferences(self._wish.pins, self._root))
+            words, unknown = self._resolve(install, pins)
+            if unknown and not dry and self._wish.update == "auto" and not self.lists_fetched:
+                self._fetch()
+                words, unknown = self._resolve(install, pins)
+            if unknown and dry:
+                return self._taken_for_granted(words, unknown, remove)
+            command = [*self._flags(), *(str(spec) for spec in unknown), *words, *(f"{name}-" for name in remove)]
+            status = stack.enter_context(_released(unhold, self._root, self._native))
+            finished = self._apt.ask(["apt-get", "--simulate", *pins, *status, *command])
+        output = f"{finished.stdout}\n{finished.stderr}"
+        if finished.rc != 0:
+            raise TransactionError(self._sentence(command, output))
+        changes = parse_changes(finished.stdout)
+        blocks = parse_blocks(finished.stdout)
+        return Plan(
+            changes=changes,
+            downgraded=frozenset(blocks.get(_DOWNGRADED, ())),
+            held=frozenset(blocks.get(_HELD, ())),
+            essential=frozenset(blocks.get(_ESSENTIAL, ())),
+            command=["apt-get", *command] if changes or finished.stdout else [],
+        )
+
+    def carry_out(self, plan: Plan) -> None:
+        """Run apt-get once; a second time with fresh lists where it fails to fetch what the old ones name."""
+        with _preferences(self._wish.pins, self._root) as pins:
+            argv = [plan.command[0], *self._apt.settings(), *pins, *plan.command[1:]]
+            try:
+                self._apt.change(argv)
+            except AptError as error:
+                if self._wish.update == "never" or self.lists_fetched or not _STALE.search(error.output):
+                    raise TransactionError(str(error)) from error
+                self._fetch()
+                try:
+                    self._apt.change(argv)
+                except AptError as again:
+                    raise TransactionError(str(again)) from again
+
+    def mark(self, hold: Sequence[str], unhold: Sequence[str]) -> None:
+        """Change the selections of dpkg, all at once."""
+        try:
+            for word, names in (("unhold", unhold), ("hold", hold)):
+                if names:
+                    self._apt.change(["apt-mark", word, *names])
+        except AptError as error:
+            raise TransactionError(str(error)) from error
+
+    def _flags(self) -> list[str]:
+        switches = {
+            "--allow-downgrades": self._wish.allow_downgrade,
+            "--allow-change-held-packages": self._wish.allow_held,
+            "--purge": self._wish.purge,
+            "--no-install-recommends": not self._wish.recommends,
+        }
+        return ["--yes", *(switch for switch, on in switches.items() if on), "install"]
+
+    def _fetch(self) -> None:
+        """Fetch the lists; a repository that fails matters only where something cannot be found then."""
+        try:
+            finished = self._apt.change(["apt-get", *self._apt.settings(), "update"])
+            output = f"{finished.stdout}\n{finished.stderr}"
+        except AptError as error:
+            if not error.output or "Could not get lock" in error.output:
+                raise TransactionError(str(error)) from error
+            output = error.output
+        self.lists_fetched = True
+        self.warnings += [line[3:] for line in output.splitlines() if line.startswith(("W: ", "E: "))]
+
+    def _resolve(self, specs: Sequence[Spec], pins: Sequence[str]) -> tuple[list[str], list[Spec]]:
+        """The words for apt-get, and what its lists do not know."""
+        if not specs:
+            return [], []
+        offered = parse_policy(self._apt.ask(["apt-cache", *pins, "policy", *(spec.name for spec in specs)]).stdout)
+        words, unknown = [], []
+        for spec in specs:
+            version = next((text for text in offered.get(spec.name, ()) if spec.accepts(text)), "")
+            if not version:
+                unknown.append(spec)
+            else:
+                words.append(f"{spec.name}={version}" if spec.version else spec.name)
+        return words, unknown
+
+    def _taken_for_granted(self, words: Sequence[str], unknown: Sequence[Spec], remove: Sequence[str]) -> Plan:
+        """The plan of check mode where no list names a package yet; outside of it the lists would be fetched first."""
+        names = ", ".join(str(spec) for spec in unknown)
+        self.warnings.append(
+            f"The lists of this node do not name {names}; outside of check mode they are fetched first."
+        )
+        installed = self.installed()
+        known = (word.partition("=") for word in words)
+        coming = {name: version for name, _equals, version in known} | {spec.name: spec.version for spec in unknown}
+        before = {name: installed[name].version if name in installed else "" for name in (*coming, *remove)}
+        changes = {name: (before[name], coming.get(name, "") or "some version") for name in coming}
+        command = [*self._flags(), *map(str, unknown), *words, *(f"{name}-" for name in remove)]
+        return Plan({**{name: (before[name], "") for name in remove}, **changes}, command=["apt-get", *command])
+
+    def _sentence(self, command: Sequence[str], output: str) -> str:
+        found = _UNKNOWN.search(output)
+        if not found:
+            return sentence(["apt-get", *command], output)
+        name = found["unknown"] or found["none"] or f"{found['name']}={found['version']}"
+        format_ = "--format=$(REPO_URI) $(RELEASE)"
+        targets = self._apt.read(["apt-get", "indextargets", format_, "Created-By: Packages"]).splitlines()
+        sources = ", ".join(dict.fromkeys(" ".join(target.split()) for target in targets)) or "none is configured"
+        failed = f" apt said of them: {' '.join(self.warnings)}" if self.warnings else ""
+        return f"No package {name} is in the sources of this node ({sources}).{failed}"
+
+
+def parse_installed(listing: str, native: str) -> dict[str, Package]:
+    """What dpkg-query says, by name; Status-Abbrev is what is wanted, what is, and whether it is damaged."""
+    packages = {}
+    for line in listing.splitlines():
+        name, version, state, provides = line.split("\t")
+        wanted, status, damage = state[0], state[1], state[2:].strip()
+        if status in "nc":
+            continue
+        packages[name.removesuffix(f":{native}")] = Package(
+            version=version,
+            held=wanted == "h",
+            whole=status == "i" and not damage,
+            provides=frozenset(each.split()[0] for each in provides.split(",") if each.strip()),
+        )
+    return packages
+
+
+def parse_policy(text: str) -> dict[str, list[str]]:
+    """The versions of each package that its repositories offer: the candidate, then the others from the newest on."""
+    offered: dict[str, list[str]] = {}
+    versions: list[str] = []
+    for line in text.splitlines():
+        words = line.split()
+        if line and not line.startswith(" "):
+            versions = offered.setdefault(line.rstrip(":"), [])
+        elif words[:1] == ["Candidate:"] and words[1] != "(none)":
+            versions.append(words[1])
+        # A version of the table stands alone before its priority, and what is installed has three stars before it.
+        elif re.match(r"^ (\*\*\*|   ) \S+ -?\d+$", line):
+            versions.append(words[-2])
+    return {name: list(dict.fromkeys(found)) for name, found in offered.items()}
+
+
+def parse_changes(text: str) -> dict[str, tuple[str, str]]:
+    """What a simulation of apt-get would change: name -> (version before, version after)."""
+    changes = {}
+    for found in _CHANGE.finditer(text):
+        changes[found["name"]] = (found["old"] or "", (found["new"] or "") if found["what"] == "Inst" else "")
+    return changes
+
+
+def parse_blocks(text: str) -> dict[str, list[str]]:
+    """What apt-get lists under each of its headlines; "(due to libc6)" behind a name is no name."""
+    return {found["head"]: re.sub(r"\([^)]*\)", "", found["names"]).split() for found in _BLOCK.finditer(f"{text}\n")}
+
+
+@contextmanager
+def _preferences(pins: Sequence[Pin], root: Path) -> Iterator[list[str]]:
+    """Options that make apt prefer some versions; those of the node's own file stay in force behind them."""
+    if not pins:
+        yield []
+        return
+    own = root / "etc" / "apt" / "preferences"
+    texts = [f"Package: {pin.packages}\nPin: version {pin.version}\nPin-Priority: 1001\n" for pin in pins]
+    if own.is_file():
+        texts.append(own.read_text(encoding="utf-8"))
+    with NamedTemporaryFile("w", encoding="utf-8", prefix="fromzero-", suffix=".pref") as file:
+        file.write("\n".join(texts))
+        file.flush()
+        yield ["-o", f"Dir::Etc::Preferences={file.name}"]
+
+
+@contextmanager
+def _released(names: Sequence[str], root: Path, native: str) -> Iterator[list[str]]:
+    """Options by which a simulation takes some packages as no longer held: it reads a copy of dpkg's status."""
+    if not names:
+        yield []
+        return
+    status = (root / "var" / "lib" / "dpkg" / "status").read_text(encoding="utf-8", errors="surrogateescape")
+    with NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape", prefix="fromzero-") as file:
+        file.write("\n\n".join(_unheld(stanza, names, native) for stanza in status.split("\n\n")))
+        file.flush()
+        yield ["-o", f"Dir::State::status={file.name}", "-o", "Dir::Cache::pkgcache="]
+
+
+def _unheld(stanza: str, names: Sequence[str], native: str) -> str:
+    fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
+    name, architecture = fields.get("Package", ""), fields.get("Architecture", native)
+    if (name in names and architecture in (native, "all")) or f"{name}:{architecture}" in names:
+        return stanza.replace("\nStatus: hold ", "\nStatus: install ", 1)
+    return stanza
