@@ -18,6 +18,7 @@ description:
   - C(cluster_accelerator), one of V(auto), V(cuda), V(rocm), V(cpu), defaults to V(auto). For V(auto) the lookup
     returns what the role C(preflight) found on the nodes (the fact C(preflight_accelerator)), and V(auto) where it has
     not run.
+  - C(cluster_stack), the name of a stack in C(data/stacks.yml), defaults to V(auto), the newest that all nodes can run.
   - C(cluster_network), the CIDR of the network that NCCL and ssh use between nodes, is empty by default, which means
     the network that the nodes share.
   - C(cluster_interface), a variable of one host, names the interface to use on it whatever C(cluster_network) says; it

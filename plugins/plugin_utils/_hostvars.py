@@ -21,10 +21,7 @@ _FACTS = (
     "distribution", "distribution_version", "architecture", "python_version", "user_id", "user_dir", "env",
     "fromzero_network", "fromzero_gpus", "fromzero_node",
 )  # fmt: skip
-_VALUES = (
-    *KNOBS, "ansible_user", "hostfile_slots", "hostfile_cpu_slots",
-    "nvidia_driver_manage", "nvidia_driver_branch", "nvidia_driver_version", "nvidia_driver_flavour",
-)  # fmt: skip
+_VALUES = (*KNOBS, "ansible_user", "hostfile_slots", "hostfile_cpu_slots")
 
 
 def plain(value: Any) -> Any:

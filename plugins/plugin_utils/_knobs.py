@@ -8,12 +8,15 @@ C(preflight) judges given values by C(Knob.problem) to report every bad one at o
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
 
 ACCELERATORS = ("auto", "cuda", "rocm", "cpu")
 # The folder of the cluster belongs to cluster_user; these belong to the system, and to everyone.
@@ -47,8 +50,8 @@ class Knob:
     read: Callable[[Any], Any] = lambda value: value
 
 
-def _flag(value: Any) -> bool:
-    # An INI inventory gives false as a text.
+def flag(value: Any) -> bool:
+    """True or false, which an INI inventory gives as a text."""
     return value if isinstance(value, bool) else str(value).lower() in ("true", "yes", "on", "1")
 
 
@@ -126,6 +129,14 @@ def _accelerator(value: Any) -> str | None:
     return None if value in ACCELERATORS else f"must be one of {', '.join(ACCELERATORS)}"
 
 
+def _stack(value: Any) -> str | None:
+    known = [str(row["stack"]) for row in rows("stacks")["stacks"]]
+    if value == "auto" or value in known:
+        return None
+    near = difflib.get_close_matches(str(value), known, 3, 0.5) or known[-3:]
+    return f"must be auto or the name of a stack, such as {', '.join(near)}"
+
+
 def _network(value: Any) -> str | None:
     if value in (None, ""):
         return None
@@ -148,10 +159,11 @@ def _interface(value: Any) -> str | None:
 
 KNOBS: Mapping[str, Knob] = {
     "cluster_user": Knob(connection_user, _account),
-    "cluster_become": Knob(lambda values: True, _boolean, read=_flag),
+    "cluster_become": Knob(lambda values: True, _boolean, read=flag),
     "cluster_prefix": Knob(_default_prefix, _own_folder),
     "cluster_environment": Knob(lambda values: f"{resolve('cluster_prefix', values)}/envs/train", _absolute),
     "cluster_accelerator": Knob(lambda values: "auto", _accelerator),
+    "cluster_stack": Knob(lambda values: "auto", _stack),
     "cluster_network": Knob(lambda values: "", _network),
     "cluster_interface": Knob(lambda values: "", _interface, shared=False),
     "cluster_head": Knob(_default_head, _text),

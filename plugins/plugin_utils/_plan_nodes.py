@@ -1,0 +1,96 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What nodes report, as the resolver of stacks takes it and as a run writes it down for the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import slot_count
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import flag, resolve
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
+
+Values = Mapping[str, Any]
+
+# What a node is given that concerns its own part of a plan.
+VARIABLES = (
+    "cluster_become", "nvidia_driver_manage", "nvidia_driver_branch", "nvidia_driver_version", "nvidia_driver_flavour",
+)  # fmt: skip
+# What decides a plan. Memory, UUIDs and process numbers do not, and would change the record for nothing.
+_GPU = ("vendor", "name", "architecture", "compute_capability", "gfx", "pci_id")
+_DRIVER = ("loaded", "library", "agrees", "flavour", "cuda", "packages", "built", "runfile", "origin")
+_PACKAGE = ("name", "version", "held", "broken")
+
+
+def _said(found: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the values that say something."""
+    return {name: found[name] for name in names if found.get(name) not in (None, "", [], {})}
+
+
+def _alike(gpus: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """GPUs in their order, neighbours that are the same as one with their count."""
+    found: list[dict[str, Any]] = []
+    for gpu in gpus:
+        kind = _said(gpu, _GPU)
+        if found and {**found[-1], "count": None} == {**kind, "count": None}:
+            found[-1]["count"] += 1
+        else:
+            found.append({**kind, "count": 1})
+    return found
+
+
+def reported(node: Node) -> dict[str, Any]:
+    """What a node has that decides the plan, without what says nothing."""
+    gpus = node.facts.get("fromzero_gpus") or {}
+    driver = _said(gpus.get("driver") or {}, _DRIVER)
+    if "packages" in driver:
+        driver["packages"] = [_said(package, _PACKAGE) for package in driver["packages"]]
+    found = {
+        "gpus": _alike(gpus.get("gpus") or []),
+        "driver": driver,
+        "nvswitch": gpus.get("nvswitch"),
+        "secure_boot": gpus.get("secure_boot"),
+        "machine": node.facts.get("architecture"),
+        "glibc": node.report.get("glibc"),
+        "distribution": node.facts.get("distribution"),
+        "distribution_version": node.facts.get("distribution_version"),
+    }
+    return _said(found, tuple(found))
+
+
+def request(found: Mapping[str, Any], values: Values) -> dict[str, Any]:
+    """What the resolver takes for one node.
+
+    :param found: as reported() gave it, now or in an earlier run.
+    :param values: those of the node's VARIABLES that are given.
+    """
+    gpus = [
+        {"index": index, **{name: kind.get(name) for name in _GPU}}
+        for index, kind in enumerate(kind for kind in found.get("gpus") or [] for _each in range(kind.get("count", 1)))
+    ]
+    driver = found.get("driver") or {}
+    return {
+        "gpus": gpus,
+        "driver": {**{name: driver.get(name) for name in _DRIVER}, "packages": driver.get("packages") or []},
+        "nvswitch": found.get("nvswitch") or 0,
+        "secure_boot": found.get("secure_boot"),
+        "machine": found.get("machine"),
+        "glibc": found.get("glibc"),
+        "distribution": found.get("distribution"),
+        "distribution_version": found.get("distribution_version"),
+        # Without root nothing of the system can be changed, whatever is wished.
+        "driver_manage": flag(values.get("nvidia_driver_manage", True)) and resolve("cluster_become", values),
+        "driver_branch": str(values.get("nvidia_driver_branch") or ""),
+        "driver_version": str(values.get("nvidia_driver_version") or ""),
+        "driver_flavour": str(values.get("nvidia_driver_flavour") or "auto"),
+    }
+
+
+def brings(node: Node, accelerator: str) -> dict[str, Any]:
+    """What a node brings to a launch: interface and address between nodes, and slots, counted as in role hostfile."""
+    link = (node.facts.get("fromzero_network") or {}).get("link") or {}
+    slots = slot_count(node.values.get("hostfile_slots"))
+    if slots is None:
+        slots = slot_count(node.values.get("hostfile_cpu_slots", 1)) if accelerator == "cpu" else node.gpus
+    return {"interface": link.get("interface") or "", "address": link.get("address") or "", "slots": slots or 0}
