@@ -6,9 +6,11 @@ import argparse
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sandbox import engine, image, nodes, offers
+from sandbox.gpus import node as host
 from sandbox.shell import BUILD, SandboxError, say
 
 OFFERS: dict[str, Callable[[nodes.Cluster], nodes.Cluster]] = {
@@ -27,6 +29,14 @@ def main() -> int:
     up.add_argument("name")
     up.add_argument("--nodes", type=int, default=2, metavar="N")
     up.add_argument("--with", dest="offers", nargs="*", default=[], choices=sorted(OFFERS), help="what is at hand")
+    up.add_argument(
+        "--world",
+        dest="worlds",
+        nargs="*",
+        default=[],
+        metavar="[NODE=]WORLD",
+        help="which simulated host each node is: a name in molecule/shared/worlds, or a file",
+    )
     up.add_argument("--inventory", type=Path, help="where to write the inventory")
     verbs.add_parser("prepare", help="make what all clusters share: the engine, the image, the stand-in, the wheels")
     down = verbs.add_parser("down", help="remove a cluster")
@@ -37,6 +47,7 @@ def main() -> int:
         if arguments.verb == "up":
             engine.ensure()
             cluster = nodes.Cluster(arguments.name, arguments.nodes, image.ensure(), inventory=arguments.inventory)
+            cluster = replace(cluster, worlds=host.assign(arguments.worlds, cluster.nodes))
             for offer in arguments.offers:
                 cluster = OFFERS[offer](cluster)
             say(f"Inventory: {nodes.up(cluster)}")

@@ -8,19 +8,24 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sandbox import world
+from sandbox.gpus import node as host
+from sandbox.gpus.files import CREATED, SIMULATOR
 from sandbox.shell import BUILD, SandboxError, run, say, works
 
 LABEL = "fromzero.cluster"
+WORLD = "fromzero.world"
 USER = "trainer"
 BOOT_SECONDS = 120
 # Several containers start faster together, but docker serialises most of it: more threads only queue.
 WORKERS = 4
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Cluster:
     :param find_links: folders of wheels that pip on the nodes finds beside this machine's own.
     :param mounts: more folders of this machine that the nodes see, read-only, at the same path.
     :param variables: what the inventory says of all nodes, beside how to reach them.
+    :param worlds: node -> the file that says which GPUs, driver and kernel it shows; other nodes show what is there.
     :param inventory: where to write it; by default C(hosts.yml) in the cluster's folder.
     """
 
@@ -39,6 +45,7 @@ class Cluster:
     find_links: Sequence[Path] = ()
     mounts: Sequence[Path] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
+    worlds: Mapping[str, Path] = field(default_factory=dict)
     inventory: Path | None = None
 
     @property
@@ -61,10 +68,9 @@ def up(cluster: Cluster) -> Path:
     cluster.folder.mkdir(parents=True, exist_ok=True)
     key = _key(cluster.folder)
     _remove_others(cluster)
-    if not works(["docker", "network", "inspect", _network(cluster.name)]):
-        run(["docker", "network", "create", "--label", f"{LABEL}={cluster.name}", _network(cluster.name)])
+    subnet = _subnet(cluster.name)
     with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(lambda node: _start(cluster, node), cluster.nodes))
+        list(pool.map(lambda node: _start(cluster, node, subnet), cluster.nodes))
         records = list(pool.map(lambda node: _admit(cluster, node, key), cluster.nodes))
     known_hosts = cluster.folder / "known_hosts"
     known_hosts.write_text("".join(f"{address} {host_key}\n" for address, host_key in records), encoding="utf-8")
@@ -91,26 +97,54 @@ def _network(name: str) -> str:
     return f"fromzero-{name}"
 
 
+def _subnet(name: str) -> IPv4Network:
+    """The addresses of a cluster's network, which is made where it is missing.
+
+    Docker picks them, so they are free; the network is then made again with the same ones, since Docker lets nobody choose
+    from what it has picked. Without an address of its own, a node that starts anew has whichever is free at that moment.
+    """
+    network = _network(name)
+    create = ["docker", "network", "create", "--label", f"{LABEL}={name}"]
+    show = ["docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", network]
+    for _attempt in range(ATTEMPTS):
+        if not works(show):
+            run([*create, network])
+            subnet = run(show).strip()
+            run(["docker", "network", "rm", network])
+            # Another cluster may have got them meanwhile.
+            works([*create, "--subnet", subnet, network])
+        else:
+            return IPv4Network(run(show).strip())
+    raise SandboxError(f"Docker has no addresses for network {network}; see 'docker network ls'.")
+
+
 def _containers(name: str) -> list[str]:
     listing = run(["docker", "ps", "--all", "--filter", f"label={LABEL}={name}", "--format", "{{.Names}}"])
     return listing.split()
 
 
 def _remove_others(cluster: Cluster) -> None:
-    """A node of another image, or one too many, is no node of this cluster."""
-    wanted = {cluster.container(node) for node in cluster.nodes}
+    """A node of another image or world, or one too many, is no node of this cluster."""
+    wanted = {cluster.container(node): [cluster.image, *_world(cluster, node)] for node in cluster.nodes}
     stale = []
     for container in _containers(cluster.name):
-        image = run(["docker", "inspect", "--format", "{{.Config.Image}}", container]).strip()
-        if container not in wanted or image != cluster.image:
+        form = f'{{{{.Config.Image}}}} {{{{index .Config.Labels "{WORLD}"}}}}'
+        if run(["docker", "inspect", "--format", form, container]).split() != wanted.get(container):
             stale.append(container)
     if stale:
         say(f"Removing nodes that this cluster no longer has: {', '.join(sorted(stale))}")
         run(["docker", "rm", "--force", "--volumes", *stale])
 
 
-def _start(cluster: Cluster, node: str) -> None:
+def _world(cluster: Cluster, node: str) -> list[str]:
+    return [host.digest(cluster.worlds[node])] if node in cluster.worlds else []
+
+
+def _start(cluster: Cluster, node: str, subnet: IPv4Network) -> None:
     container = cluster.container(node)
+    simulator = cluster.folder / f"host-{node}"
+    if node in cluster.worlds:
+        host.furnish(simulator, cluster.worlds[node])
     if works(["docker", "inspect", container]):
         run(["docker", "start", container])
         return
@@ -122,10 +156,17 @@ def _start(cluster: Cluster, node: str) -> None:
     bundle = world.ca_bundle()
     if bundle:
         mounts[bundle] = Path(world.CA_BUNDLE)
+    if node in cluster.worlds:
+        mounts[simulator] = Path(SIMULATOR)
+    # The first address is the network's own.
+    address = str(subnet[cluster.nodes.index(node) + 2])
     run(
         [
             *("docker", "run", "--detach", "--name", container, "--hostname", node),
-            *("--label", f"{LABEL}={cluster.name}", "--network", _network(cluster.name)),
+            *("--label", f"{LABEL}={cluster.name}", "--network", _network(cluster.name), "--ip", address),
+            *(word for digest in _world(cluster, node) for word in ("--label", f"{WORLD}={digest}")),
+            # A node that reboots ends its container: systemd may not restart the machine that carries it.
+            *("--restart", "unless-stopped"),
             # What systemd needs in a container that is not privileged.
             *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cgroupns", "private"),
             *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
@@ -146,6 +187,8 @@ def _admit(cluster: Cluster, node: str, key: Path) -> tuple[str, str]:
         if time.monotonic() > deadline:
             raise SandboxError(f"{container} did not boot within {BOOT_SECONDS} s; see 'docker logs {container}'.")
         time.sleep(0.3)
+    if node in cluster.worlds and not works(["docker", "exec", container, "test", "-e", CREATED]):
+        run(["docker", "exec", container, f"{SIMULATOR}/create"])
     public_key = key.with_suffix(".pub").read_text(encoding="utf-8")
     script = f"umask 077 && cat > /home/{USER}/.ssh/authorized_keys && chown {USER}: /home/{USER}/.ssh/authorized_keys"
     if not _exec(container, "cat", f"/home/{USER}/.ssh/authorized_keys"):

@@ -1,39 +1,20 @@
-"""The files of a host: what lies on its disk, and what its kernel shows in /proc and /sys."""
+"""A whole host below a root, for tests that need no node: what its disk, its kernel and its packages show."""
 
 from __future__ import annotations
 
 import platform
-import re
-import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.gpus import drivers, packages
-from sandbox.gpus.tree import Entry, Folder, Link, Tree, write
-from sandbox.gpus.world import NVIDIA, Driver, Gpu, World, read
-
-NVIDIA_MODULES = ("nvidia", "nvidia_modeset", "nvidia_drm", "nvidia_uvm")
-OTHER_DRIVERS = ("nouveau", "nova_core", "nova_drm", "nvidiafb")
-_SOURCES = {"nouveau": "gpu/drm/nouveau", "nova_core": "gpu/nova-core", "nova_drm": "gpu/drm/nova"}
-_EFI = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-# Every server has a BMC with a VGA controller of its own; a GPU is not whatever is a display controller.
-_BMC = ("0000:03:00.0", "1a03:2000", "0300")
-_RUNFILE_LOG = "nvidia-installer log file '/var/log/nvidia-installer.log'\n"
+from sandbox.gpus.files import at_creation, devices, disk, libraries, view
+from sandbox.gpus.packages import installed
+from sandbox.gpus.tree import Entry, Link, write
+from sandbox.gpus.world import World, read
+from sandbox.nvidia.deb import File
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """What is loaded at a moment: the version and kind of NVIDIA's driver, and other drivers."""
-
-    driver: str | None = None
-    flavour: str = "proprietary"
-    modules: tuple[str, ...] = ()
-    other: tuple[str, ...] = ()
-
-
-def materialise(said: Mapping[str, Any], root: Path, *, release: str = "", hostname: str = "node1") -> None:
+def materialise(said: Mapping[str, Any] | None, root: Path, *, release: str = "", hostname: str = "node1") -> None:
     """Write the host that a world's mapping says below a root: disk, /proc, /sys and /dev, packages included.
 
     :param release: of the running kernel; that of this machine where it is not given.
@@ -42,253 +23,23 @@ def materialise(said: Mapping[str, Any], root: Path, *, release: str = "", hostn
     """
     world = read(said)
     release = release or platform.release()
-    for tree in (disk(world, release), *packages.contents(world.packages, world.driver.flavour).values()):
-        write(root, tree)
-    write(root, libraries(world))
-    write(root, _dpkg(world))
     kernel = at_creation(world)
-    write(root, view(world, kernel, hostname))
+    # Where the packages bring more or less than the world has, the world is right.
+    for tree in (_packages(world), disk(world, release), libraries(world), view(world, kernel, hostname)):
+        write(root, tree)
     write(root, {f"dev/{name}": b"" for name in devices(world, kernel)})
 
 
-def at_creation(world: World) -> Kernel:
-    """What the kernel has loaded when a world begins; later starts load what is installed."""
-    loaded = world.driver.loaded
-    return Kernel(loaded, world.driver.flavour, NVIDIA_MODULES if loaded else (), tuple(world.blockers.loaded))
-
-
-def disk(world: World, release: str) -> dict[str, Entry]:
-    """What lies on the disk and belongs to no package of the driver: kernel, modules, a runfile's leftovers."""
-    tree: dict[str, Entry] = {
-        "etc/modprobe.d": Folder(),
-        f"boot/vmlinuz-{release}": "",
-        **_stock_modules(world, release),
-    }
-    if world.headers:
-        tree |= {f"usr/src/linux-headers-{release}": Folder()}
-        tree |= {f"lib/modules/{release}/build": Link(f"/usr/src/linux-headers-{release}")}
-    if world.newest:
-        newest = later(release) if world.newest == "next" else world.newest
-        tree |= {f"boot/vmlinuz-{newest}": "", f"lib/modules/{newest}/kernel": Folder()}
-    if world.blockers.blocked and not world.packages and not world.runfile:
-        tree["etc/modprobe.d/blacklist-nouveau.conf"] = packages.DENIAL
-    if world.driver.built:
-        tree |= built(world.driver.built, world.driver, release)
-    if world.runfile:
-        tree |= _runfile(world.runfile)
-    tree[f"boot/initrd.img-{release}"] = _initramfs(world, release)
-    return tree
-
-
-def libraries(world: World) -> Tree:
-    """The driver's library where the world has one; links of several packages end at the one that it names."""
-    version = world.driver.library
-    return packages.part("library", version, "") if version else {}
-
-
-def built(version: str, driver: Driver, release: str) -> dict[str, Entry]:
-    """A kernel module on disk; `modinfo` reads these lines."""
-    text = module(version, driver.flavour, release, driver.signer)
-    return {f"lib/modules/{release}/updates/dkms/nvidia.ko": text}
-
-
-def module(version: str, flavour: str, release: str, signer: str | None = None) -> str:
-    """The text that stands for a kernel module."""
-    license_ = "Dual MIT/GPL" if flavour == "open" else "NVIDIA"
-    signed = f"signer: {signer}\n" if signer else ""
-    return f"version: {version}\nlicense: {license_}\nvermagic: {release} SMP preempt mod_unload modversions\n{signed}"
-
-
-def later(release: str) -> str:
-    """The release of the kernel that an upgrade would bring: 6.1.0-28-amd64 -> 6.1.0-29-amd64."""
-    head, number, tail = re.match(r"(\d+\.\d+\.\d+-|\d+\.\d+\.)(\d+)(.*)", release).groups()  # type: ignore[union-attr]
-    return f"{head}{int(number) + 1}{tail}"
-
-
-def view(world: World, kernel: Kernel, hostname: str) -> dict[str, Entry]:
-    """What the kernel shows of buses, modules and the driver; the paths begin with proc and sys."""
-    tree: dict[str, Entry] = {
-        "proc/driver": Folder(),
-        "proc/modules": "".join(f"{line}\n" for line in listing(kernel)),
-        "sys/module/ast": Folder(),
-    }
-    for device in _bus(world, kernel):
-        tree |= device.files()
-    for name in (*kernel.modules, *kernel.other):
-        tree |= {f"sys/module/{name}/initstate": "live\n", f"sys/module/{name}/refcnt": "0\n"}
-    if kernel.driver:
-        tree |= {f"sys/module/{name}/version": f"{kernel.driver}\n" for name in kernel.modules}
-        tree["proc/driver/nvidia/version"] = drivers.banner(kernel.driver, kernel.flavour)
-        for gpu in taken(world, kernel):
-            tree[f"proc/driver/nvidia/gpus/{gpu.address}/information"] = _information(gpu, kernel, hostname)
-    if world.secure_boot is not None:
-        # Four bytes of attributes, then the value.
-        tree[_EFI] = struct.pack("<IB", 6, world.secure_boot)
-    return tree
-
-
-def taken(world: World, kernel: Kernel) -> list[Gpu]:
-    """The GPUs that the loaded driver has; another driver that was there first keeps them."""
-    version = kernel.driver
-    if not version or "nvidia" not in kernel.modules or kernel.other:
-        return []
-    return [gpu for gpu in world.nvidia if drivers.runs(gpu, version, kernel.flavour)]
-
-
-def devices(world: World, kernel: Kernel) -> list[str]:
-    """The names in /dev that the loaded driver has made."""
-    gpus = taken(world, kernel)
-    if not gpus:
-        return []
-    names = [f"nvidia{minor}" for minor in range(len(gpus))] + ["nvidiactl"]
-    names += ["nvidia-uvm", "nvidia-uvm-tools"] if "nvidia_uvm" in kernel.modules else []
-    switches = [f"nvidia-nvswitch{number}" for number, _ in enumerate(_switches(world)) if not _hidden(world)]
-    return names + (["nvidia-nvswitchctl", *switches] if switches else [])
-
-
-def listing(kernel: Kernel) -> Iterator[str]:
-    """The lines of /proc/modules."""
-    users: dict[str, list[str]] = {
-        "nvidia": [name for name in ("nvidia_uvm", "nvidia_modeset") if name in kernel.modules],
-        "nvidia_modeset": [name for name in ("nvidia_drm",) if name in kernel.modules],
-    }
-    sizes = {"nvidia": 62324736, "nvidia_modeset": 1306624, "nvidia_drm": 86016, "nvidia_uvm": 1527808}
-    for name in (*reversed(kernel.modules), *kernel.other):
-        by = "".join(f"{user}," for user in users.get(name, ()))
-        yield f"{name} {sizes.get(name, 2519040)} {len(users.get(name, ()))} {by or '-'} Live 0x0000000000000000"
-
-
-@dataclass(frozen=True)
-class _Device:
-    """A device on the PCI bus, as sysfs and the configuration space show it."""
-
-    address: str
-    pci_id: str
-    pci_class: str
-    driver: str | None = None
-    numa: int = 0
-    more: Mapping[str, Entry] = field(default_factory=dict)
-
-    def files(self) -> dict[str, Entry]:
-        vendor, device = (int(part, 16) for part in self.pci_id.split(":"))
-        code = int(self.pci_class, 16)
-        space = bytearray(256)
-        struct.pack_into("<HHHHBBBB", space, 0, vendor, device, 0x0006, 0x0010, 0xA1, 0, code & 0xFF, code >> 8)
-        struct.pack_into("<HH", space, 0x2C, vendor, 0x1463)
-        values = {"vendor": vendor, "device": device, "subsystem_vendor": vendor, "subsystem_device": 0x1463}
-        folder = f"sys/bus/pci/devices/{self.address}"
-        tree: dict[str, Entry] = {f"{folder}/{name}": f"0x{value:04x}\n" for name, value in values.items()}
-        tree |= {
-            f"{folder}/class": f"0x{self.pci_class}00\n",
-            f"{folder}/revision": "0xa1\n",
-            f"{folder}/irq": "0\n",
-            f"{folder}/enable": "1\n",
-            f"{folder}/numa_node": f"{self.numa}\n",
-            f"{folder}/resource": "0x0000000000000000 0x0000000000000000 0x0000000000000000\n" * 13,
-            f"{folder}/config": bytes(space),
-            "sys/bus/pci/drivers": Folder(),
-            "sys/bus/pci/slots": Folder(),
-        }
-        if self.driver:
-            tree[f"{folder}/driver"] = Link(f"../../drivers/{self.driver}")
-            tree[f"sys/bus/pci/drivers/{self.driver}/{self.address}"] = Link(f"../../devices/{self.address}")
-        return {**tree, **{f"{folder}/{name}": entry for name, entry in self.more.items()}}
-
-
-def _bus(world: World, kernel: Kernel) -> Iterator[_Device]:
-    yield _Device(*_BMC, driver="ast")
-    by_nvidia = {gpu.address for gpu in taken(world, kernel)}
-    other = next((name for name in kernel.other if name != "nova_drm"), None)
-    for gpu in world.gpus:
-        driver = "nvidia" if gpu.address in by_nvidia else other if gpu.vendor == NVIDIA else "amdgpu"
-        numa = gpu.index * 2 // max(len(world.gpus), 1)
-        yield _Device(gpu.address, gpu.pci_id, gpu.pci_class, driver, numa)
-    yield from _switches(world)
-
-
-def _hidden(world: World) -> bool:
-    """Whether the NVSwitches are no PCI devices: since Blackwell they are reached through ConnectX-7 bridges."""
-    return bool(world.nvidia) and float(world.nvidia[0].compute_capability or 0) >= 10
-
-
-def _switches(world: World) -> Iterator[_Device]:
-    if _hidden(world):
-        # A bridge's vital product data has SW_MNG; that alone tells it from the network cards of the same id.
-        for number in range(world.nvswitch * 2):
-            address = f"0000:{0xC4 + number // 2:02x}:00.{number % 2}"
-            yield _Device(
-                address, "15b3:1021", "0207", "mlx5_core", more={"vpd": b"\x82\x08\x00Nvidia x\x90SMDL\x06SW_MNG"}
-            )
-        return
-    capability = world.nvidia[0].compute_capability if world.nvidia else None
-    pci_id = "10de:1af1" if capability == "8.0" else "10de:22a3"
-    for number in range(world.nvswitch):
-        yield _Device(f"0000:{0xC4 + number:02x}:00.0", pci_id, "0680", "nvidia-nvswitch")
-
-
-def _information(gpu: Gpu, kernel: Kernel, hostname: str) -> str:
-    lines = {
-        "Model": gpu.name,
-        "IRQ": str(100 + gpu.index),
-        "GPU UUID": gpu.uuid(hostname),
-        "Video BIOS": "??.??.??.??.??",
-        "Bus Type": "PCIe",
-        "DMA Size": "47 bits",
-        "DMA Mask": "0x7fffffffffff",
-        "Bus Location": gpu.address,
-        "Device Minor": str(gpu.index),
-        "GPU Firmware": kernel.driver if kernel.flavour == "open" else "N/A",
-        "GPU Excluded": "No",
-    }
-    return "".join(f"{name}: {chr(9)} {value}\n" for name, value in lines.items())
-
-
-def _stock_modules(world: World, release: str) -> dict[str, Entry]:
-    """Every distribution's kernel has nouveau; the other drivers lie there where they are loaded."""
-    folder = f"lib/modules/{release}/kernel/drivers"
-    names = dict.fromkeys(("nouveau", *world.blockers.loaded))
-    return {
-        f"{folder}/{_SOURCES.get(name, 'video')}/{name}.ko": f"license: GPL\nvermagic: {release} SMP mod_unload\n"
-        for name in names
-    }
-
-
-def _initramfs(world: World, release: str) -> str:
-    """The names in the image, which is all that a look into one tells; `update-initramfs` writes it anew."""
-    names = ["etc/modprobe.d", "lib/modprobe.d", f"usr/lib/modules/{release}/kernel/fs/ext4/ext4.ko"]
-    if world.blockers.initramfs:
-        path = f"usr/lib/modules/{release}/kernel/drivers"
-        names += [f"{path}/{_SOURCES.get(name, 'video')}/{name}.ko" for name in world.blockers.loaded or ("nouveau",)]
-    elif world.blockers.blocked:
-        names.append(
-            "lib/modprobe.d/nvidia-graphics-drivers.conf" if world.packages else "etc/modprobe.d/blacklist-nouveau.conf"
-        )
-    return "".join(f"{name}\n" for name in sorted(names))
-
-
-def _runfile(version: str) -> dict[str, Entry]:
-    """What NVIDIA-Linux-x86_64-VERSION.run leaves on a host beside libraries and modules."""
-    return {
-        "usr/bin/nvidia-installer": packages.call("nvidia-installer"),
-        "usr/bin/nvidia-uninstall": Link("nvidia-installer"),
-        "usr/bin/nvidia-smi": packages.call("nvidia-smi"),
-        "usr/lib/modprobe.d/nvidia-installer-disable-nouveau.conf": packages.DENIAL,
-        "var/lib/nvidia/log": f"1: {version}\n",
-        "var/log/nvidia-installer.log": f"{_RUNFILE_LOG}installer version: {version}\n",
-        **packages.part("library", version, ""),
-    }
-
-
-def _dpkg(world: World) -> dict[str, Entry]:
-    """dpkg's own records, for a root where no dpkg runs."""
-    owned = packages.contents(world.packages, world.driver.flavour)
-    stanzas = []
+def _packages(world: World) -> dict[str, Entry]:
+    """The files of all packages, and dpkg's records of them."""
     tree: dict[str, Entry] = {}
-    for package in world.packages:
-        status = f"{'hold' if package.held else 'install'} ok {'half-configured' if package.broken else 'installed'}"
-        stanzas.append(
-            f"Package: {package.name}\nStatus: {status}\nMaintainer: nobody\nArchitecture: amd64\n"
-            f"Version: {package.version}\nDescription: simulated\n"
-        )
-        tree[f"var/lib/dpkg/info/{package.name}.list"] = "".join(f"/{name}\n" for name in owned[package.name])
+    stanzas = []
+    for package, state in installed(world):
+        stanzas.append(f"Package: {package.name}\nStatus: {state}\n{package.control.partition(chr(10))[2]}")
+        names = [*package.files, *package.links]
+        tree[f"var/lib/dpkg/info/{package.name}.list"] = "".join(f"{name}\n" for name in names)
+        for name, file in package.files.items():
+            content = file.content if isinstance(file, File) else file
+            tree[name.lstrip("/")] = content.read_bytes() if isinstance(content, Path) else content
+        tree |= {name.lstrip("/"): Link(target) for name, target in package.links.items()}
     return {**tree, "var/lib/dpkg/status": "\n".join(stanzas)}

@@ -19,7 +19,7 @@ _KEYS = {
     ),
     "gpus": ("pci_id", "pci_class", "name", "count", "memory_mib", "compute_capability", "gfx", "mig"),
     "driver": ("loaded", "library", "built", "cuda", "flavour", "signer", "persistence"),
-    "package": ("version", "held", "broken"),
+    "package": ("version", "held", "broken", "alone"),
     "blockers": ("loaded", "in_use", "blocked", "initramfs"),
     "kernel": ("headers", "newest"),
 }
@@ -70,12 +70,13 @@ class Driver:
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package; broken means half configured, as after a postinst that failed."""
+    """An installed package; C(broken) is half configured, as after a postinst that failed, C(alone) lacks its needs."""
 
     name: str
     version: str
     held: bool = False
     broken: bool = False
+    alone: bool = False
 
     @property
     def upstream(self) -> str:
@@ -220,4 +221,5 @@ def _packages(said: Mapping[str, Any]) -> Iterable[Package]:
         _known("package", row, f"packages.{name}")
         if not isinstance(row.get("version"), str):
             raise WorldError(f'packages.{name} needs a quoted version, such as "550.54.14-1".')
-        yield Package(name, row["version"], bool(row.get("held", False)), bool(row.get("broken", False)))
+        flags = {key: bool(row.get(key, False)) for key in ("held", "broken", "alone")}
+        yield Package(name, row["version"], **flags)
