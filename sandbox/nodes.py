@@ -100,8 +100,8 @@ def _network(name: str) -> str:
 def _subnet(name: str) -> IPv4Network:
     """The addresses of a cluster's network, which is made where it is missing.
 
-    Docker picks them, so they are free; the network is then made again with the same ones, since Docker lets nobody choose
-    from what it has picked. Without an address of its own, a node that starts anew has whichever is free at that moment.
+    Docker picks them, so they are free; the network is then made again with the same ones, since nobody may choose from
+    what Docker has picked. Without an address of its own, a node that starts anew has whichever is free at that moment.
     """
     network = _network(name)
     create = ["docker", "network", "create", "--label", f"{LABEL}={name}"]

@@ -93,7 +93,7 @@ def dkms(machine: Machine, arguments: Sequence[str]) -> int:
                 target = modules / kernel / _UPDATES / "nvidia.ko"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(module_text(source, flavour, kernel, "DKMS module signing key"), encoding="utf-8")
-                print(f"nvidia.ko:\nRunning module version sanity check.\n - Installation")
+                print("nvidia.ko:\nRunning module version sanity check.\n - Installation")
                 print(f"   - Installing to /lib/modules/{kernel}/updates/dkms/")
     elif action == "remove":
         for path in modules.glob(f"*/{_UPDATES}/nvidia.ko"):
