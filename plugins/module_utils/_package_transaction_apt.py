@@ -22,7 +22,9 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transa
     Spec,
     TransactionError,
     Wish,
+    chosen,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished
 
 _FIELDS = "${binary:Package}\\t${Version}\\t${db:Status-Abbrev}\\t${Provides}\\n"
 _QUERY = ["dpkg-query", "--show", f"--showformat={_FIELDS}"]
@@ -33,6 +35,7 @@ _BLOCK = re.compile(r"^(?P<head>\S.*)\n(?P<names>(?:  .*\n)+)", re.MULTILINE)
 _DOWNGRADED = "The following packages will be DOWNGRADED:"
 _HELD = "The following held packages will be changed:"
 _ESSENTIAL = "WARNING: The following essential packages will be removed."
+_BROKEN = "Try 'apt --fix-broken install' with no packages"
 _STALE = re.compile(r"404 +Not Found|Hash Sum mismatch|Size mismatch|File not found")
 _UNKNOWN = re.compile(
     r"Unable to locate package (?P<unknown>\S+)|Package '?(?P<none>[^'\s]+)'? has no installation candidate"
@@ -48,6 +51,7 @@ class AptManager:
         self.lists_fetched = False
         self.warnings: list[str] = []
         self._native = ""
+        self._automatic: list[str] = []
 
     def installed(self) -> dict[str, Package]:
         """What dpkg knows, but for packages of which only the configuration is left."""
@@ -79,21 +83,61 @@ class AptManager:
                 words, unknown = self._resolve(install, pins)
             if unknown and dry:
                 return self._taken_for_granted(words, unknown, remove)
-            command = [*self._flags(), *(str(spec) for spec in unknown), *words, *(f"{name}-" for name in remove)]
-            status = stack.enter_context(_released(unhold, self._root, self._native))
-            finished = self._apt.ask(["apt-get", "--simulate", *pins, *status, *command])
-        output = f"{finished.stdout}\n{finished.stderr}"
+            status = stack.enter_context(_status(self._root, unhold, (), self._native))
+            words = [*(str(spec) for spec in unknown), *words]
+            finished = self._simulate([*pins, *status], words, remove)
+            if _BROKEN in finished.stderr:
+                words, remove = self._complete(pins, words, [*remove, *self._also_leaving(finished)], unhold)
+                finished = self._simulate([*pins, *status], words, remove)
+        command = self._command(words, remove)
         if finished.rc != 0:
-            raise TransactionError(self._sentence(command, output))
-        changes = parse_changes(finished.stdout)
+            raise TransactionError(self._sentence(command, f"{finished.stdout}\n{finished.stderr}"))
         blocks = parse_blocks(finished.stdout)
         return Plan(
-            changes=changes,
+            changes=parse_changes(finished.stdout),
             downgraded=frozenset(blocks.get(_DOWNGRADED, ())),
             held=frozenset(blocks.get(_HELD, ())),
             essential=frozenset(blocks.get(_ESSENTIAL, ())),
-            command=["apt-get", *command] if changes or finished.stdout else [],
+            command=command,
         )
+
+    def _simulate(self, options: Sequence[str], words: Sequence[str], remove: Sequence[str]) -> Finished:
+        return self._apt.ask(["apt-get", "--simulate", *options, *self._command(words, remove)[1:]])
+
+    def _command(self, words: Sequence[str], remove: Sequence[str]) -> list[str]:
+        switches = {
+            "--allow-downgrades": self._wish.allow_downgrade,
+            "--allow-change-held-packages": self._wish.allow_held,
+            "--purge": self._wish.purge,
+            "--no-install-recommends": not self._wish.recommends,
+        }
+        flags = [switch for switch, on in switches.items() if on]
+        return ["apt-get", "--yes", *flags, "install", *words, *(f"{name}-" for name in remove)]
+
+    def _complete(
+        self, pins: Sequence[str], words: Sequence[str], remove: Sequence[str], unhold: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        """All that is to come and to go, by name.
+
+        Where dependencies are broken already, apt-get adds none to what it is told, even if that mends them. So it is
+        asked what would come if those that go were gone, and then told all of it.
+        """
+        with _status(self._root, unhold, remove, self._native) as status:
+            finished = self._simulate([*pins, *status], words, ())
+        if finished.rc != 0:
+            text = f"{finished.stdout}\n{finished.stderr}"
+            raise TransactionError(self._sentence(self._command(words, remove), text))
+        changes = parse_changes(finished.stdout)
+        coming = {name: after for name, (_before, after) in changes.items() if after}
+        named = {word.partition("=")[0] for word in words}
+        self._automatic = [name for name in coming if name not in named]
+        going = [*remove, *(name for name, (_before, after) in changes.items() if not after)]
+        return [f"{name}={version}" for name, version in coming.items()], going
+
+    def _also_leaving(self, finished: Finished) -> list[str]:
+        """Those of the packages with broken dependencies that may go."""
+        broken = {line.partition(" :")[0].strip() for line in finished.stdout.splitlines() if " : " in line}
+        return chosen(broken & set(self.installed()), self._wish.allow_removing)
 
     def carry_out(self, plan: Plan) -> None:
         """Run apt-get once; a second time with fresh lists where it fails to fetch what the old ones name."""
@@ -109,6 +153,8 @@ class AptManager:
                     self._apt.change(argv)
                 except AptError as again:
                     raise TransactionError(str(again)) from again
+        if self._automatic:
+            self._apt.change(["apt-mark", "auto", *self._automatic])
 
     def mark(self, hold: Sequence[str], unhold: Sequence[str]) -> None:
         """Change the selections of dpkg, all at once."""
@@ -118,15 +164,6 @@ class AptManager:
                     self._apt.change(["apt-mark", word, *names])
         except AptError as error:
             raise TransactionError(str(error)) from error
-
-    def _flags(self) -> list[str]:
-        switches = {
-            "--allow-downgrades": self._wish.allow_downgrade,
-            "--allow-change-held-packages": self._wish.allow_held,
-            "--purge": self._wish.purge,
-            "--no-install-recommends": not self._wish.recommends,
-        }
-        return ["--yes", *(switch for switch, on in switches.items() if on), "install"]
 
     def _fetch(self) -> None:
         """Fetch the lists; a repository that fails matters only where something cannot be found then."""
@@ -165,8 +202,8 @@ class AptManager:
         coming = {name: version for name, _equals, version in known} | {spec.name: spec.version for spec in unknown}
         before = {name: installed[name].version if name in installed else "" for name in (*coming, *remove)}
         changes = {name: (before[name], coming.get(name, "") or "some version") for name in coming}
-        command = [*self._flags(), *map(str, unknown), *words, *(f"{name}-" for name in remove)]
-        return Plan({**{name: (before[name], "") for name in remove}, **changes}, command=["apt-get", *command])
+        command = self._command([*map(str, unknown), *words], remove)
+        return Plan({**{name: (before[name], "") for name in remove}, **changes}, command=command)
 
     def _sentence(self, command: Sequence[str], output: str) -> str:
         found = _UNKNOWN.search(output)
@@ -243,21 +280,25 @@ def _preferences(pins: Sequence[Pin], root: Path) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _released(names: Sequence[str], root: Path, native: str) -> Iterator[list[str]]:
-    """Options by which a simulation takes some packages as no longer held: it reads a copy of dpkg's status."""
-    if not names:
+def _status(root: Path, released: Sequence[str], gone: Sequence[str], native: str) -> Iterator[list[str]]:
+    """Options by which a simulation takes packages as no longer held, or as gone: it reads a copy of dpkg's status."""
+    if not released and not gone:
         yield []
         return
     status = (root / "var" / "lib" / "dpkg" / "status").read_text(encoding="utf-8", errors="surrogateescape")
     with NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape", prefix="fromzero-") as file:
-        file.write("\n\n".join(_unheld(stanza, names, native) for stanza in status.split("\n\n")))
+        for stanza in status.split("\n\n"):
+            name = _full_name(stanza, native)
+            if name not in gone:
+                file.write(
+                    stanza.replace("\nStatus: hold ", "\nStatus: install ", 1 if name in released else 0) + "\n\n"
+                )
         file.flush()
         yield ["-o", f"Dir::State::status={file.name}", "-o", "Dir::Cache::pkgcache="]
 
 
-def _unheld(stanza: str, names: Sequence[str], native: str) -> str:
-    fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
+def _full_name(stanza: str, native: str) -> str:
+    """The name of a stanza's package as dpkg-query says it, but bare where its architecture is the system's own."""
+    fields = dict(re.findall(r"^(Package|Architecture): (\S+)$", stanza, re.MULTILINE))
     name, architecture = fields.get("Package", ""), fields.get("Architecture", native)
-    if (name in names and architecture in (native, "all")) or f"{name}:{architecture}" in names:
-        return stanza.replace("\nStatus: hold ", "\nStatus: install ", 1)
-    return stanza
+    return name if architecture in (native, "all") else f"{name}:{architecture}"
