@@ -3,26 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import gather, parse_query
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import Found, gather, pci_devices
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished
 
-A100 = "0, NVIDIA A100-SXM4-80GB, GPU-5b1c8ad2-3ff0-4a5f-9c4b-6f0f3b1f4c11, 81920"
-
-QUERIES = [
-    (A100, [(0, "NVIDIA A100-SXM4-80GB", "GPU-5b1c8ad2-3ff0-4a5f-9c4b-6f0f3b1f4c11", 81920)]),
-    ("0, Tesla V100S, 32 GB, GPU-a, 32768", [(0, "Tesla V100S, 32 GB", "GPU-a", 32768)]),
-    ("0, NVIDIA GB10, GPU-b, [N/A]", [(0, "NVIDIA GB10", "GPU-b", None)]),
-    (
-        f"{A100}\n1, X, GPU-c, 10\n",
-        [(0, "NVIDIA A100-SXM4-80GB", "GPU-5b1c8ad2-3ff0-4a5f-9c4b-6f0f3b1f4c11", 81920), (1, "X", "GPU-c", 10)],
-    ),
-    ("No devices were found", []),
-    ("", []),
-]
+A100 = (
+    "0, NVIDIA A100-SXM4-80GB, GPU-5b1c8ad2-3ff0-4a5f-9c4b-6f0f3b1f4c11, 00000000:07:00.0, 0x20B210DE, 81920, "
+    "550.54.14, 8.0, Disabled"
+)
+LOST = "Unable to determine the device handle for GPU 0000:0F:00.0: GPU is lost.  Reboot the system to recover this GPU"
 
 FAILURES = [
     (9, "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n", ""),
@@ -31,8 +25,18 @@ FAILURES = [
 ]
 
 
-def never(arguments: Sequence[str]) -> tuple[int, str, str]:
-    raise AssertionError(f"{arguments} was run though there is no nvidia-smi")
+def host(root: Path, answer: Finished | None = None) -> Host:
+    """A host whose nvidia-smi gives one answer; None where it has no nvidia-smi."""
+
+    def run(command: Sequence[str]) -> Finished | None:
+        return answer if command[0] == "nvidia-smi" else None
+
+    return Host(root, run)
+
+
+def look(root: Path, answer: Finished | None = None) -> Found:
+    there = host(root, answer)
+    return gather(there, pci_devices(there))
 
 
 def with_driver(root: Path, count: int) -> Path:
@@ -46,57 +50,119 @@ def with_driver(root: Path, count: int) -> Path:
     return root
 
 
-def on_the_bus(root: Path, *functions: tuple[str, str]) -> Path:
-    for number, (vendor, kind) in enumerate(functions):
+def on_the_bus(root: Path, *functions: tuple[str, str], more: Mapping[str, str] | None = None) -> Path:
+    """Devices by vendor:device and class; more are files of each."""
+    for number, (pci_id, kind) in enumerate(functions):
         folder = root / f"sys/bus/pci/devices/0000:{number:02x}:00.0"
         folder.mkdir(parents=True)
-        (folder / "vendor").write_text(f"{vendor}\n", encoding="utf-8")
-        (folder / "class").write_text(f"{kind}\n", encoding="utf-8")
+        vendor, device = pci_id.split(":")
+        for name, text in {"vendor": f"0x{vendor}", "device": f"0x{device}", "class": f"0x{kind}00"}.items():
+            (folder / name).write_text(f"{text}\n", encoding="utf-8")
+        for name, text in (more or {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
     return root
 
 
-@pytest.mark.parametrize(("text", "wanted"), QUERIES)
-def test_the_answer_of_nvidia_smi_is_read(text: str, wanted: list[tuple[int, str, str, int | None]]) -> None:
-    assert [(gpu["index"], gpu["name"], gpu["uuid"], gpu["memory_mib"]) for gpu in parse_query(text)] == wanted
+def taken_by(root: Path, number: int, driver: str) -> None:
+    (root / f"sys/bus/pci/devices/0000:{number:02x}:00.0/driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
 
 
 def test_nvidia_smi_is_asked_first(tmp_path: Path) -> None:
-    found = gather(with_driver(tmp_path, 2), lambda arguments: (0, A100, ""), "/usr/bin/nvidia-smi")
-    assert (found["source"], len(found["gpus"]), found["error"]) == ("nvidia-smi", 1, None)
+    found = look(with_driver(tmp_path, 2), Finished(0, A100))
+    assert (found.source, len(found.gpus), found.error) == ("nvidia-smi", 1, None)
+    assert found.gpus[0] == {
+        "index": 0,
+        "vendor": "nvidia",
+        "name": "NVIDIA A100-SXM4-80GB",
+        "architecture": None,
+        "compute_capability": "8.0",
+        "gfx": None,
+        "memory_mib": 81920,
+        "uuid": "GPU-5b1c8ad2-3ff0-4a5f-9c4b-6f0f3b1f4c11",
+        "pci_address": "0000:07:00.0",
+        "pci_id": "10de:20b2",
+        "mig": "disabled",
+    }
 
 
 @pytest.mark.parametrize(("status", "output", "errors"), FAILURES)
 def test_a_failing_nvidia_smi_does_not_hide_the_gpus_and_its_words_are_kept(
     tmp_path: Path, status: int, output: str, errors: str
 ) -> None:
-    found = gather(with_driver(tmp_path, 8), lambda arguments: (status, output, errors), "/usr/bin/nvidia-smi")
-    assert (found["source"], len(found["gpus"])) == ("proc", 8)
-    assert found["error"] == f"nvidia-smi ended with {status}: {(output + errors).splitlines()[0]}"
+    found = look(with_driver(tmp_path, 8), Finished(status, output, errors))
+    assert (found.source, len(found.gpus)) == ("proc", 8)
+    assert found.error == f"nvidia-smi ended with {status}: {(output + errors).splitlines()[0]}"
+
+
+def test_an_nvidia_smi_that_hangs_is_given_up(tmp_path: Path) -> None:
+    found = look(with_driver(tmp_path, 2), Finished(None, "0, half a li"))
+    assert (found.source, len(found.gpus), found.error) == ("proc", 2, "nvidia-smi does not answer.")
 
 
 def test_the_loaded_driver_names_its_gpus(tmp_path: Path) -> None:
-    (first, second) = gather(with_driver(tmp_path, 2), never, None)["gpus"]
+    (first, second) = look(with_driver(tmp_path, 2)).gpus
     assert (first["name"], first["uuid"], first["memory_mib"]) == ("NVIDIA A100-SXM4-80GB", "GPU-0", None)
-    assert (second["index"], second["uuid"]) == (1, "GPU-1")
+    assert (second["index"], second["uuid"], second["pci_address"]) == (1, "GPU-1", "0000:01:00.0")
 
 
 def test_the_bus_counts_gpus_before_a_driver_is_installed(tmp_path: Path) -> None:
     root = on_the_bus(
         tmp_path,
-        ("0x10de", "0x030200"),
-        ("0x10de", "0x030000"),
-        ("0x10de", "0x040300"),
-        ("0x10de", "0x068000"),
-        ("0x1a03", "0x030000"),
+        ("10de:2330", "0302"),
+        ("10de:2684", "0300"),
+        ("10de:22ba", "0403"),
+        ("10de:22a3", "0680"),
+        ("1a03:2000", "0300"),
     )
-    found = gather(root, never, None)
-    assert (found["source"], [gpu["index"] for gpu in found["gpus"]]) == ("pci", [0, 1])
+    found = look(root)
+    assert found.source == "pci"
+    assert [(gpu["index"], gpu["pci_id"]) for gpu in found.gpus] == [(0, "10de:2330"), (1, "10de:2684")]
+
+
+def test_amds_gpus_are_counted_beside_nvidias(tmp_path: Path) -> None:
+    root = on_the_bus(
+        tmp_path, ("1002:740f", "0380"), ("10de:20b2", "0302"), ("1002:74a1", "1200"), ("1002:ab38", "0403")
+    )
+    found = look(root, Finished(0, A100))
+    assert found.source == "nvidia-smi"
+    assert [(gpu["index"], gpu["vendor"], gpu["pci_id"]) for gpu in found.gpus] == [
+        (0, "nvidia", "10de:20b2"),
+        (0, "amd", "1002:740f"),
+        (1, "amd", "1002:74a1"),
+    ]
+
+
+def test_amds_driver_tells_the_memory_in_bytes(tmp_path: Path) -> None:
+    root = on_the_bus(tmp_path, ("1002:740f", "0380"), more={"mem_info_vram_total": "68702699520\n"})
+    assert look(root).gpus[0]["memory_mib"] == 65520
 
 
 def test_a_node_without_a_gpu_is_a_state(tmp_path: Path) -> None:
-    assert gather(tmp_path, never, None) == {"gpus": [], "source": "none", "error": None}
+    assert look(tmp_path) == Found([], "none", None, [])
 
 
 def test_nvidia_smi_that_sees_no_device_is_not_an_error(tmp_path: Path) -> None:
-    found = gather(tmp_path, lambda arguments: (0, "No devices were found\n", ""), "/usr/bin/nvidia-smi")
-    assert found == {"gpus": [], "source": "none", "error": None}
+    assert look(tmp_path, Finished(0, "No devices were found\n")) == Found([], "none", None, [])
+
+
+def test_what_was_lost_by_the_driver_is_away_and_does_not_count(tmp_path: Path) -> None:
+    root = on_the_bus(tmp_path, *[("10de:20b2", "0302")] * 8)
+    taken_by(root, 7, "nvidia")
+    taken_by(root, 3, "vfio-pci")
+    found = look(root, Finished(0, f"{LOST}\n{A100}\n"))
+    assert [gpu["pci_address"] for gpu in found.gpus] == ["0000:07:00.0"]
+    assert [device.address for device in found.away] == [f"0000:{number:02x}:00.0" for number in range(7)]
+    assert [device.address for device in found.away if device.driver == "vfio-pci"] == ["0000:03:00.0"]
+    assert found.error == f"nvidia-smi says: {LOST}"
+
+
+def test_what_belongs_to_virtual_machines_is_not_ours_before_a_driver_either(tmp_path: Path) -> None:
+    root = on_the_bus(tmp_path, *[("10de:20b2", "0302")] * 2)
+    taken_by(root, 0, "vfio-pci")
+    assert [gpu["pci_address"] for gpu in look(root).gpus] == ["0000:01:00.0"]
+
+
+def test_the_virtual_functions_of_a_gpu_are_no_gpus_of_its_host(tmp_path: Path) -> None:
+    root = on_the_bus(tmp_path, *[("10de:20b2", "0302")] * 2)
+    (root / "sys/bus/pci/devices/0000:01:00.0/physfn").symlink_to("../0000:00:00.0")
+    assert [gpu["pci_address"] for gpu in look(root).gpus] == ["0000:00:00.0"]

@@ -1,0 +1,170 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is wrong with the GPUs or the NVIDIA driver of a host, in sentences: from facts alone, without a look at it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import Found
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_driver import Driver, versions_key
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_packages import upstream
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_platform import (
+    Blockers,
+    FabricManager,
+    Kernel,
+)
+
+# Tools whose versions go their own ways within a driver.
+_LOOSE = re.compile(
+    r"nvidia-(settings|modprobe|persistenced|xconfig|installer)|libxnvctrl|libnvidia-nscq|libnvsdm|nvlink|nvlsm"
+)
+
+
+def _list(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _versions(driver: Driver) -> list[str]:
+    loaded, library = driver["loaded"], driver["library"]
+    found = []
+    if driver["agrees"] is False:
+        remedy = (
+            "reload the module or reboot"
+            if loaded and library and driver["built"]["version"] == library
+            else f"install the kernel module of {library} and reboot, or the library of {loaded}"
+        )
+        found.append(
+            f"The loaded kernel module is {loaded} and the library is {library}, so that no program can use the GPUs; "
+            f"{remedy}."
+        )
+    if len(driver["libraries"]) > 1:
+        found.append(
+            f"The driver's library is there in several versions, {_list(driver['libraries'])}, and programs load "
+            f"{library}; remove the others."
+        )
+    built = driver["built"]["version"]
+    if loaded and built and built != loaded and driver["agrees"] is not False:
+        found.append(
+            f"The kernel module on disk is {built} and the loaded one is {loaded}; the next boot or reload changes the "
+            "driver."
+        )
+    return found
+
+
+def _packages(driver: Driver) -> list[str]:
+    found = []
+    if driver["origin"] == "both":
+        found.append(
+            f"A driver {driver['runfile']} from a runfile lies over the driver's packages, and each overwrites files "
+            "of the other; run nvidia-uninstall --silent, then install the packages again."
+        )
+    broken = [package["name"] for package in driver["packages"] if package["broken"]]
+    if broken:
+        found.append(f"Not installed whole: {_list(broken)}; run dpkg --configure -a and apt-get -f install.")
+    branches: dict[str, list[str]] = {}
+    for package in driver["packages"]:
+        version = upstream(package["version"])
+        if version and not _LOOSE.match(package["name"]):
+            branches.setdefault(version.split(".")[0], []).append(package["name"])
+    if len(branches) > 1:
+        of_each = _list(f"{branch} ({', '.join(names)})" for branch, names in sorted(branches.items()))
+        found.append(f"The driver's packages are of several branches: {of_each}; remove those of all but one.")
+    return found
+
+
+def _kernel(driver: Driver, kernel: Kernel) -> list[str]:
+    found, release, newest = [], kernel["release"], kernel["newest"]
+    built = driver["built"]["kernels"]
+    if driver["library"] is None and not built:
+        return []
+    if built and release not in built and not driver["loaded"]:
+        found.append(
+            f"The driver's kernel module is there for {_list(built)}, not for {release}, which runs; reboot into one "
+            f"of those or install linux-headers for {release} and build it."
+        )
+    elif not built and not driver["loaded"]:
+        found.append(f"The driver's library is there and no kernel module for it; build one for {release}.")
+    if not kernel["headers"] and release not in built and not driver["loaded"]:
+        found.append(
+            f"The headers of the running kernel {release} are missing, so that no kernel module can be built for it; "
+            "install them, or reboot into a kernel that has them."
+        )
+    if newest and newest != release and versions_key(newest) > versions_key(release) and built and newest not in built:
+        found.append(
+            f"The next boot starts kernel {newest}, which has no kernel module of the driver; install its headers and "
+            "build it before a reboot."
+        )
+    return found
+
+
+def _blockers(driver: Driver, blockers: Blockers) -> list[str]:
+    if not blockers["loaded"] or driver["loaded"]:
+        return []
+    names = _list(blockers["loaded"])
+    initramfs = ", and the initramfs would load it again" if blockers["initramfs"] else ""
+    return [
+        f"{names} has the GPUs, so that NVIDIA's driver cannot take them{initramfs}; deny it in /etc/modprobe.d, "
+        "rebuild the initramfs and reboot."
+    ]
+
+
+def _fabric(driver: Driver, nvswitch: int, manager: FabricManager) -> list[str]:
+    needed = driver["loaded"] or driver["library"]
+    if not nvswitch or not needed:
+        return []
+    if manager["version"] is None:
+        return [
+            f"There are {nvswitch} NVSwitches and no fabric manager, without which CUDA does not start (error 802); "
+            f"install nvidia-fabricmanager {needed}."
+        ]
+    if manager["version"] != needed:
+        return [
+            f"The fabric manager is {manager['version']} and the driver is {needed}; it only starts where both are of "
+            f"one version, so install nvidia-fabricmanager {needed}."
+        ]
+    if manager["active"] is False:
+        return ["The fabric manager does not run, and without it CUDA does not start; start nvidia-fabricmanager."]
+    return []
+
+
+def _gpus(gpus: Found) -> list[str]:
+    found = []
+    virtual = [device.address for device in gpus.away if device.driver == "vfio-pci"]
+    lost = [device.address for device in gpus.away if device.driver != "vfio-pci"]
+    if virtual:
+        found.append(f"{_list(virtual)}: handed to virtual machines (vfio-pci), so not counted.")
+    if lost and gpus.source == "nvidia-smi":
+        found.append(
+            f"{_list(lost)}: on the PCI bus and not in nvidia-smi; the driver has lost it or does not support it. Look "
+            "for NVRM and Xid in the kernel's log; a lost GPU comes back with a reboot."
+        )
+    mig = [str(gpu["index"]) for gpu in gpus.gpus if gpu["mig"] == "enabled"]
+    if mig:
+        found.append(
+            f"MIG is enabled on GPU {_list(mig)}: programs see slices of it, and NCCL does not join them; switch it "
+            "off by nvidia-smi -mig 0 to train on whole GPUs."
+        )
+    return found
+
+
+def findings(
+    gpus: Found, driver: Driver, *, nvswitch: int, manager: FabricManager, blockers: Blockers, kernel: Kernel
+) -> list[str]:
+    """All that is wrong, the gravest first.
+
+    What nvidia-smi said comes along, except where a sentence here says the same better.
+    """
+    found = [
+        *_versions(driver),
+        *_packages(driver),
+        *_blockers(driver, blockers),
+        *_kernel(driver, kernel),
+        *_fabric(driver, nvswitch, manager),
+        *_gpus(gpus),
+    ]
+    if gpus.error and driver["agrees"] is not False and driver["loaded"]:
+        found.insert(0, gpus.error)
+    return found
