@@ -122,7 +122,7 @@ def ensure(wish: Wish, node: Node, check: bool = False) -> tuple[Toolkit, Toolki
     before = look(wish.prefix, node.start)
     if before.serves(wish.version):
         return before, before
-    _judge(wish, node, before)
+    _judge(wish, node, before, check)
     if check:
         return before, Toolkit(wish.prefix, PRESENT, wish.version)
     with verified(
@@ -137,7 +137,7 @@ def ensure(wish: Wish, node: Node, check: bool = False) -> tuple[Toolkit, Toolki
             return before, _install(wish, node, mark, runfile, scratch)
 
 
-def _judge(wish: Wish, node: Node, found: Toolkit) -> None:
+def _judge(wish: Wish, node: Node, found: Toolkit, check: bool) -> None:
     """Refuse what must not be done, before anything changes or is downloaded."""
     prefix = wish.prefix
     if found.state == PRESENT:
@@ -159,8 +159,8 @@ def _judge(wish: Wish, node: Node, found: Toolkit) -> None:
     foreign = _FOREIGN.get(node.machine)
     if foreign and foreign.search(wish.runfile.rpartition("/")[2]):
         raise RunfileError(
-            f"{wish.runfile} is by its name for another architecture than {node.machine}, which this node has; name the "
-            f"runfile for that."
+            f"{wish.runfile} is by its name for another architecture than {node.machine}, that of this node; name the "
+            f"runfile for this one."
         )
     require_sum(wish.checksum, wish.runfile, WORDS)
     folder = nearest_folder(prefix)
@@ -169,7 +169,8 @@ def _judge(wish: Wish, node: Node, found: Toolkit) -> None:
             f"{account()} may not write to {folder}, where {prefix} has to go; hand the folder to that account or name "
             f"another one (cuda_toolkit_prefix)."
         )
-    if not node.loads(LIBRARY):
+    # In check mode, the package with it may be one that would have been installed before.
+    if not node.loads(LIBRARY) and not (check and node.root):
         raise RunfileError(
             f"NVIDIA's installer needs the library {LIBRARY}, which this node does not have; install it (libxml2)."
         )

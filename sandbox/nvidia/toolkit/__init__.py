@@ -2,9 +2,9 @@
 
     python -m sandbox.nvidia.toolkit OUTDIR
 
-makes OUTDIR/.../cuda_13.0.3_580.126.20_linux.run, a makeself archive that takes the options of NVIDIA's. The compiler in
-it is NVIDIA's own, the installer a STAND-IN. `Toolkit.packages` are the same toolkit as packages, C(cuda-toolkit-13-0)
-and what it depends on, and C(cuda-toolkit-12-8), a STAND-IN whose nvcc says 12.8 and compiles by that of 13.0.
+makes OUTDIR/.../cuda_13.0.3_580.126.20_linux.run, a makeself archive that takes the options of NVIDIA's. The compiler
+in it is NVIDIA's own, the installer a STAND-IN. `Toolkit.packages` are the same toolkit as packages, cuda-toolkit-13-0
+and what it depends on, and cuda-toolkit-12-8, a STAND-IN whose nvcc says 12.8 and compiles by that of 13.0.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from sandbox.shell import run, say, works
 HERE = Path(__file__).resolve().parent
 CONTAINER = "fromzero-toolkit"
 RELEASE = "13.0.3"
+VERSION = "13.0"
 RUNFILE = f"cuda_{RELEASE}_580.126.20_linux.run"
 STANDIN_RELEASES = ("12.8.1",)
-# makeself's own header refuses options that it does not know; NVIDIA's hands them to the installer, and so does this one.
+# makeself's own header refuses options that it does not know; NVIDIA's hands them to the installer, and so does this.
 RECIPE = r"""
 set -eu
 apt-get update -qq
@@ -121,5 +122,5 @@ def _recipe() -> str:
 
 def _remove_older(outdir: Path) -> None:
     for folder in outdir.iterdir():
-        if folder.is_dir() and folder.name != "unfinished":
+        if folder.is_dir() and folder.name not in ("unfinished", "repositories"):
             shutil.rmtree(folder)

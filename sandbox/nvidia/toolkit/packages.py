@@ -43,7 +43,7 @@ def standin(release: str, compiles_by: str) -> tuple[Package, ...]:
     """The packages of another release, whose compiler hands its work to that of a real one."""
     minor, compiler = _minor(release), f"cuda-nvcc-{_dashed(compiles_by)}"
     text = _NVCC.format(minor=minor, real=_minor(compiles_by))
-    files = {
+    files: dict[str, str | File] = {
         f"/usr/local/cuda-{minor}/bin/nvcc": File(text, 0o755),
         f"/usr/local/cuda-{minor}/version.json": f'{{"cuda": {{"name": "CUDA SDK", "version": "{release}"}}}}\n',
     }
