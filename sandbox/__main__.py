@@ -16,6 +16,7 @@ from sandbox.shell import BUILD, SandboxError, say
 OFFERS: dict[str, Callable[[nodes.Cluster], nodes.Cluster]] = {
     "conda": offers.conda,
     "nvidia": offers.nvidia,
+    "toolkit": offers.toolkit,
     "upstream": offers.upstream,
     "wheels": offers.wheels,
 }

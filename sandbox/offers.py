@@ -11,6 +11,7 @@ from sandbox import conda as standin
 from sandbox import nvidia as repositories
 from sandbox import wheelhouse
 from sandbox.nodes import Cluster
+from sandbox.nvidia import toolkit as cuda
 from sandbox.shell import BUILD, run, say
 
 # Asked only whether they answer; what the roles download is theirs to say.
@@ -49,6 +50,21 @@ def nvidia(cluster: Cluster) -> Cluster:
         **{f"{role}_{name}": value for role in ("nvidia_driver", "cuda_toolkit") for name, value in source.items()},
     }
     return replace(cluster, mounts=[*cluster.mounts, made.folder], variables={**cluster.variables, **variables})
+
+
+def toolkit(cluster: Cluster) -> Cluster:
+    """The nodes find a CUDA toolkit with a real nvcc on disk, as a runfile and in NVIDIA's package repository."""
+    made = cuda.build(BUILD / "toolkit", cluster.image)
+    source = repositories.build(BUILD / "toolkit" / "repositories", made.packages)
+    keyring = source.keyring("debian12")
+    variables = {
+        "cuda_toolkit_repository_url": source.of("debian12").as_uri(),
+        "cuda_toolkit_keyring_url": keyring.as_uri(),
+        "cuda_toolkit_keyring_checksum": f"sha256:{hashlib.sha256(keyring.read_bytes()).hexdigest()}",
+        "cuda_toolkit_runfiles": {cuda.VERSION: {"source": made.runfile.as_uri(), "checksum": made.sha256}},
+    }
+    mounts = [*cluster.mounts, made.runfile.parent, source.folder]
+    return replace(cluster, mounts=mounts, variables={**cluster.variables, **variables})
 
 
 def wheels(cluster: Cluster) -> Cluster:
