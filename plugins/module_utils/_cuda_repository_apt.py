@@ -1,0 +1,285 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""NVIDIA's repository for apt: one deb822 file of our own, and no other entry or key beside it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt, AptError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository import (
+    DEBIAN_PACKAGE,
+    NVIDIA_KEYS,
+    Fetch,
+    Outcome,
+    RepositoryError,
+    Wish,
+    check,
+    load,
+    public_key,
+    same_place,
+)
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_journal import Journal
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._openpgp import NoKey, binary, fingerprints
+
+# Where the package cuda-keyring puts it; other software of NVIDIA refers to it there too.
+PACKAGED_KEYRING = Path("usr/share/keyrings/cuda-archive-keyring.gpg")
+_ONE_LINE = re.compile(r"^\s*deb(?:-src)?\s+(?:\[[^]]*\]\s+)?(?P<url>\S+)")
+_OFF = re.compile(r"^Enabled:\s*(no|false|off|0)\s*$", re.MULTILINE | re.IGNORECASE)
+_SENTENCES = (
+    (
+        re.compile(r"NO_PUBKEY (?P<what>[0-9A-F]+)|Missing key (?P<also>[0-9A-F]+)"),
+        "{url} is signed by the key {what}, and {keyring} holds another one ({keys}); give the keyring that belongs to "
+        "this repository.",
+    ),
+    (
+        re.compile(
+            r"(?P<what>SHA-?1\b[^\n]*not considered secure[^\n]*|[^\n]*weak digest algorithm[^\n]*"
+            r"|Policy rejected[^\n]*)"
+        ),
+        "{url} is signed in a way that this system does not accept any more: {what} A newer keyring, or a mirror with "
+        "a newer signature, is needed.",
+    ),
+    (
+        re.compile(r"(?P<what>EXPKEYSIG|KEYEXPIRED|key expired|has expired)"),
+        "The key that signs {url} has expired; give the present keyring.",
+    ),
+    (
+        re.compile(r"(?P<what>BADSIG)"),
+        "The signature of {url} does not match what it signs; the mirror is damaged or half copied.",
+    ),
+    (re.compile(r"(?P<what>Release file [^\n]*is expired[^\n]*)"), "{url} is out of date: {what}."),
+    (
+        re.compile(
+            r"(?P<what>[Cc]ertificate verification failed[^\n]*|certificate is (?:NOT trusted|not valid)[^\n]*)"
+        ),
+        "The certificate of {url} is not accepted: {what}. Install the authority that has signed it "
+        "(update-ca-certificates), or correct the clock of the node.",
+    ),
+    (
+        re.compile(
+            r"(?P<what>Could not connect to [^\n]*|Connection refused|Could not resolve [^\n]*|Connection timed out|"
+            r"Temporary failure resolving [^\n]*|Unable to connect to [^\n]*|Cannot initiate the connection[^\n]*)"
+        ),
+        "{url} does not answer: {what} Check the address, and the proxy that apt is configured with.",
+    ),
+    (
+        re.compile(r"(?P<what>404 +Not Found|does not have a Release file|File not found)"),
+        "{url} holds no repository ({what}); check the distribution and the architecture in the address.",
+    ),
+    (
+        re.compile(r"(?P<what>is not signed)"),
+        "{url} is not signed, so nothing tells whether its packages are NVIDIA's; use a mirror that copies InRelease "
+        "too.",
+    ),
+)
+
+
+class AptRepository:
+    """The repository in the files of one node.
+
+    :param root: where these files lie, the root of the file system.
+    """
+
+    def __init__(self, apt: Apt, wish: Wish, journal: Journal, fetch: Fetch, root: Path = Path("/")) -> None:
+        self._apt, self._wish, self._journal, self._fetch, self._root = apt, wish, journal, fetch, root
+        self._sources = root / "etc" / "apt" / "sources.list.d" / f"{wish.name}.sources"
+        self._pin = root / "etc" / "apt" / "preferences.d" / wish.name
+        self._packaged = wish.keyring.endswith(".deb")
+        own = root / "etc" / "apt" / "keyrings" / f"{wish.name}.gpg"
+        self._key = root / PACKAGED_KEYRING if self._packaged else own
+        self._installed = ""
+
+    def bring(self) -> Outcome:
+        """Make apt use the repository by its own key alone.
+
+        :raises RepositoryError: it is not to be used; everything is as it was.
+        """
+        check(self._wish)
+        outcome = Outcome()
+        try:
+            self._bring_key()
+            self._journal.write(self._sources, self._text().encode())
+            self._bring_pin()
+            outcome.disabled = self._disable_others()
+            if self._journal.changed and not self._journal.dry:
+                self._prove()
+        except BaseException:
+            self._undo()
+            raise
+        key = self._journal.read(self._key)
+        outcome.fingerprints = fingerprints(key) if key else []
+        outcome.changed, outcome.diff, outcome.backups = (
+            self._journal.changed,
+            self._journal.diff,
+            self._journal.backups,
+        )
+        return outcome
+
+    def _text(self) -> str:
+        wish = self._wish
+        origin = " ".join(filter(None, (wish.keyring, wish.digest and f"sha256:{wish.digest}", wish.expected)))
+        return (
+            f"# Written by fromzero.deepspeed.cuda_repository; the key is that of {origin}.\n"
+            f"Types: deb\nURIs: {wish.base}\nSuites: /\nSigned-By: /{self._key.relative_to(self._root)}\n"
+        )
+
+    def _bring_pin(self) -> None:
+        """Prefer the repository to others, or do so no more; a file of somebody else stays."""
+        mark = "Explanation: Written by fromzero.deepspeed.cuda_repository.\n"
+        if self._wish.priority is not None:
+            text = f"{mark}Package: *\nPin: release l=NVIDIA CUDA\nPin-Priority: {self._wish.priority}\n"
+            self._journal.write(self._pin, text.encode())
+        elif (self._journal.read(self._pin) or b"").startswith(mark.encode()):
+            self._journal.remove(self._pin)
+
+    def _bring_key(self) -> None:
+        """Fetch the key and put it in its place, unless this very key is there by our own hand."""
+        present = self._journal.read(self._key)
+        ours = self._journal.read(self._sources) == self._text().encode()
+        if ours and present and (not self._wish.expected or self._wish.expected in fingerprints(present)):
+            return
+        if self._journal.dry:
+            # What it will be is known only once it was fetched, and the task before may be to put it there.
+            if present is None:
+                self._journal.write(self._key, f"the key of {self._wish.keyring}\n".encode())
+            return
+        data = load(self._wish, self._fetch)
+        if data.startswith(DEBIAN_PACKAGE):
+            self._install(data)
+        elif self._packaged:
+            raise RepositoryError(f"{self._wish.keyring} is no Debian package; correct the address.")
+        else:
+            self._journal.write(self._key, public_key(self._wish, data))
+
+    def _install(self, data: bytes) -> None:
+        """Install the package that has the key, so that a newer one comes by an upgrade."""
+        with tempfile.TemporaryDirectory(prefix="fromzero-") as folder:
+            package = Path(folder, "cuda-keyring.deb")
+            package.write_bytes(data)
+            self._command(["dpkg-deb", "--extract", str(package), f"{folder}/content"])
+            content = Path(folder, "content")
+            if not (content / PACKAGED_KEYRING).is_file():
+                raise RepositoryError(
+                    f"{self._wish.keyring} has no /{PACKAGED_KEYRING}, so it is not the package cuda-keyring (1.1-1 or "
+                    "newer); nothing was changed."
+                )
+            public_key(self._wish, (content / PACKAGED_KEYRING).read_bytes())
+            for path in sorted(content.rglob("*")):
+                if path.is_file():
+                    self._journal.witness(self._root / path.relative_to(content))
+            name = self._apt.read(["dpkg-deb", "--field", str(package), "Package"]).strip()
+            known = self._apt.read(["dpkg-query", "--show", "--showformat=${db:Status-Status}", name])
+            self._installed = "" if known == "installed" else name
+            self._command(["dpkg", "--force-confnew", "--install", str(package)])
+            self._journal.look_again()
+
+    def _disable_others(self) -> list[str]:
+        """Take every other entry for the same packages, and NVIDIA's keys that every source trusts, out of use."""
+        disabled = []
+        for path in self._lists():
+            present = self._journal.read(path)
+            if present is None or path == self._sources:
+                continue
+            text = present.decode("utf-8", "surrogateescape")
+            quiet = (quiet_stanzas if path.suffix == ".sources" else quiet_lines)(text, self._wish.url)
+            if quiet == text:
+                continue
+            disabled.append(str(path))
+            keep = not self._journal.is_new(path)
+            if speaks(quiet) or path.name == "sources.list":
+                self._journal.write(path, quiet.encode("utf-8", "surrogateescape"), keep=keep)
+            else:
+                self._journal.remove(path, keep=keep)
+        trusted = self._root / "etc" / "apt" / "trusted.gpg.d"
+        for path in sorted(trusted.glob("*")):
+            if path.suffix in (".gpg", ".asc") and is_only_nvidias(path.read_bytes()):
+                disabled.append(str(path))
+                self._journal.remove(path, keep=True)
+        return disabled
+
+    def _lists(self) -> Iterator[Path]:
+        folder = self._root / "etc" / "apt"
+        yield folder / "sources.list"
+        yield from sorted(path for path in folder.glob("sources.list.d/*") if path.suffix in (".list", ".sources"))
+
+    def _prove(self) -> None:
+        """Fetch the lists of this repository alone; see then that apt is content with all of its sources together."""
+        one = [f"Dir::Etc::sourcelist={self._sources}", "Dir::Etc::sourceparts=-", "APT::Get::List-Cleanup=0"]
+        options = [word for option in (*one, "Acquire::Retries=1") for word in ("-o", option)]
+        try:
+            finished = self._apt.change(["apt-get", *self._apt.settings(), *options, "update"])
+            output = f"{finished.stdout}\n{finished.stderr}"
+        except AptError as error:
+            output = error.output
+            if not output:
+                raise RepositoryError(str(error)) from error
+        complaints = [line for line in output.splitlines() if line.startswith(("E: ", "W: ", "Err:"))]
+        if complaints:
+            raise RepositoryError(f"{self._sentence(output, complaints)} Everything is as it was before.")
+        together = self._apt.ask(["apt-get", "indextargets"])
+        if together.rc != 0:
+            raise RepositoryError(f"apt does not accept this source beside its others: {together.last_words}")
+
+    def _sentence(self, output: str, complaints: list[str]) -> str:
+        key = self._journal.read(self._key) or b""
+        words = {"url": self._wish.base, "keyring": self._wish.keyring, "keys": ", ".join(fingerprints(key))}
+        for pattern, sentence in _SENTENCES:
+            found = pattern.search(output)
+            if found:
+                what = next(text for text in found.groups() if text)
+                return sentence.format(what=what.strip(), **words)
+        return f"{self._wish.base} cannot be used: {' '.join(complaints)}"
+
+    def _command(self, argv: list[str]) -> None:
+        try:
+            self._apt.change(argv)
+        except AptError as error:
+            raise RepositoryError(f"{self._wish.keyring}: {error}") from error
+
+    def _undo(self) -> None:
+        if self._installed:
+            self._apt.read(["dpkg", "--purge", self._installed])
+        self._journal.undo()
+
+
+def speaks(text: str) -> bool:
+    """Whether a list, of lines or of stanzas, names any source that is in use."""
+    stanzas = [part for part in re.split(r"\n\s*\n", text) if not _OFF.search(part)]
+    lines = [line.strip() for part in stanzas for line in part.splitlines()]
+    return any(line and not line.startswith("#") for line in lines)
+
+
+def quiet_lines(text: str, url: str) -> str:
+    """A list of one line for each source, with those for the same packages turned into comments."""
+    lines = []
+    for line in text.splitlines(keepends=True):
+        found = _ONE_LINE.match(line)
+        lines.append(f"# {line}" if found and same_place(url, found["url"]) else line)
+    return "".join(lines)
+
+
+def quiet_stanzas(text: str, url: str) -> str:
+    """A list of stanzas, with those for the same packages turned off."""
+    parts = re.split(r"(\n\s*\n)", text)
+    return "".join(_quiet_stanza(part, url) for part in parts)
+
+
+def _quiet_stanza(stanza: str, url: str) -> str:
+    found = re.search(r"^URIs:(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE | re.IGNORECASE)
+    if not found or _OFF.search(stanza) or not any(same_place(url, each) for each in found[1].split()):
+        return stanza
+    bare = re.sub(r"^Enabled:.*\n?", "", stanza, flags=re.MULTILINE | re.IGNORECASE)
+    return f"Enabled: no\n{bare}"
+
+
+def is_only_nvidias(data: bytes) -> bool:
+    """Whether a keyring holds keys of NVIDIA's repository and no other."""
+    try:
+        found = fingerprints(binary(data))
+    except NoKey:
+        return False
+    return bool(found) and set(found) <= NVIDIA_KEYS
