@@ -19,8 +19,6 @@ VARIABLES = (
 )  # fmt: skip
 # What decides a plan. Memory, UUIDs and process numbers do not, and would change the record for nothing.
 _GPU = ("vendor", "name", "architecture", "compute_capability", "gfx", "pci_id")
-_DRIVER = ("loaded", "library", "agrees", "flavour", "cuda", "packages", "built", "runfile", "origin")
-_PACKAGE = ("name", "version", "held", "broken")
 
 
 def _said(found: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -40,15 +38,22 @@ def _alike(gpus: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def _driver(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is of a driver; its packages count only where nothing else tells the version."""
+    driver = _said(found, ("loaded", "library", "flavour"))
+    if isinstance(found.get("built"), Mapping):
+        driver["built"] = {"version": found["built"].get("version")}
+    if not driver.keys() & {"loaded", "library"} and found.get("packages"):
+        driver["packages"] = [_said(package, ("name", "version")) for package in found["packages"]]
+    return driver
+
+
 def reported(node: Node) -> dict[str, Any]:
     """What a node has that decides the plan, without what says nothing."""
     gpus = node.facts.get("fromzero_gpus") or {}
-    driver = _said(gpus.get("driver") or {}, _DRIVER)
-    if "packages" in driver:
-        driver["packages"] = [_said(package, _PACKAGE) for package in driver["packages"]]
     found = {
         "gpus": _alike(gpus.get("gpus") or []),
-        "driver": driver,
+        "driver": _driver(gpus.get("driver") or {}) if gpus.get("gpus") else {},
         "nvswitch": gpus.get("nvswitch"),
         "secure_boot": gpus.get("secure_boot"),
         "machine": node.facts.get("architecture"),
@@ -69,10 +74,9 @@ def request(found: Mapping[str, Any], values: Values) -> dict[str, Any]:
         {"index": index, **{name: kind.get(name) for name in _GPU}}
         for index, kind in enumerate(kind for kind in found.get("gpus") or [] for _each in range(kind.get("count", 1)))
     ]
-    driver = found.get("driver") or {}
     return {
         "gpus": gpus,
-        "driver": {**{name: driver.get(name) for name in _DRIVER}, "packages": driver.get("packages") or []},
+        "driver": found.get("driver") or {},
         "nvswitch": found.get("nvswitch") or 0,
         "secure_boot": found.get("secure_boot"),
         "machine": found.get("machine"),

@@ -57,19 +57,15 @@ def text(record: Record) -> str:
     return _HEAD + yaml.dump(dict(record), Dumper=_Dumper, sort_keys=True, default_flow_style=False, width=120)
 
 
-def store(path: Path, record: Record, write: bool) -> dict[str, str]:
-    """Write a record where it is another than the present one, and return the difference as Ansible shows it.
-
-    :param write: false for check mode.
-    """
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+def store(path: Path, record: Record) -> None:
+    """Write a record, whole or not at all, where it is another than the present one."""
     after = text(record)
-    if write and after != before:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(after, encoding="utf-8")
-        fresh.replace(path)
-    return {"before": before, "after": after, "before_header": str(path), "after_header": str(path)}
+    if path.exists() and path.read_text(encoding="utf-8") == after:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(after, encoding="utf-8")
+    fresh.replace(path)
 
 
 def headline(plan: Record) -> dict[str, str]:

@@ -26,15 +26,13 @@ class Planned:
     """What a run has planned for its nodes.
 
     plan: what all have in common. nodes: the plan of each, in the order of the inventory. brings: interface, address
-    and slots of each. environments: what the module environment_info found on each. prefix: that of the training
-    environment. why, warnings: sentences.
+    and slots of each. environments: what the module environment_info found on each. why, warnings: sentences.
     """
 
     plan: Mapping[str, Any]
     nodes: Mapping[str, Mapping[str, Any]]
     brings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    prefix: str = ""
     why: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
@@ -114,13 +112,13 @@ def _environment_changes(planned: Planned) -> Iterator[tuple[str, str]]:
     python = parts.get("Python", "")
     for name, found in planned.environments.items():
         installed = found.get("packages") or {}
-        has = str(found.get("python") or "")
+        prefix, has = found.get("prefix"), str(found.get("python") or "")
         if not found.get("exists"):
-            yield name, f"{planned.prefix} is made, with Python {python}."
+            yield name, f"{prefix} is made, with Python {python}."
         elif f"{has}.".startswith(f"{python}."):
-            yield name, f"{planned.prefix} stays, with Python {has}."
+            yield name, f"{prefix} stays, with Python {has}."
         else:
-            yield name, f"{planned.prefix} gets Python {python} in place of {has}."
+            yield name, f"{prefix} gets Python {python} in place of {has}."
         for package, version in wanted.items():
             if version:
                 yield name, _package_change(package, installed.get(package), version)

@@ -58,7 +58,12 @@ def test_the_resolver_gets_what_a_node_reports() -> None:
         "distribution_version": "12.12",
         "nvswitch": 6,
     }
-    assert asked["driver"] == {name: value for name, value in DRIVER.items() if name != "users"}
+    assert asked["driver"] == {
+        "loaded": "450.80.02",
+        "library": "450.80.02",
+        "flavour": "proprietary",
+        "built": {"version": "450.80.02"},
+    }
 
 
 def test_what_is_written_down_is_short_and_says_nothing_of_the_moment() -> None:
@@ -68,10 +73,18 @@ def test_what_is_written_down_is_short_and_says_nothing_of_the_moment() -> None:
     assert "secure_boot" not in found
 
 
+def test_packages_count_where_nothing_else_tells_the_version() -> None:
+    facts = {"driver": {**DRIVER, "loaded": None, "library": None, "flavour": None, "built": {"version": None}}}
+    assert request(reported(Node("a", {"fromzero_gpus": facts})), {})["driver"] == {
+        "built": {"version": None},
+        "packages": [{"name": "nvidia-driver-450", "version": "450.80.02-1"}],
+    }
+
+
 def test_a_node_that_reported_nothing_asks_for_nothing() -> None:
     asked = request(reported(Node("a", {})), {})
-    assert (asked["gpus"], asked["nvswitch"], asked["driver"]["packages"]) == ([], 0, [])
-    assert {asked["driver"]["loaded"], asked["glibc"], asked["machine"], asked["secure_boot"]} == {None}
+    assert (asked["gpus"], asked["nvswitch"], asked["driver"]) == ([], 0, {})
+    assert {asked["glibc"], asked["machine"], asked["secure_boot"]} == {None}
 
 
 @pytest.mark.parametrize(
