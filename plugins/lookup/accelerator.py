@@ -10,7 +10,7 @@ version_added: 0.1.0
 short_description: What the cluster computes on
 description:
   - The value of C(cluster_accelerator); where it is V(auto), V(cuda) if any node of the play has reported an
-    NVIDIA GPU.
+    NVIDIA GPU, else V(rocm) if any has reported an AMD GPU that ROCm can compute on.
 options: {}
 """
 

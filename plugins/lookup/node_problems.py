@@ -12,7 +12,7 @@ description:
   - Judges what nodes reported to M(ansible.builtin.setup), M(fromzero.deepspeed.network_info),
     M(fromzero.deepspeed.gpu_info) and M(fromzero.deepspeed.node_info), each alone and all together.
   - A node that did not report is passed over, since Ansible has dropped it, unless what it lacks is a usable Python.
-  - Warns about nodes without a GPU among nodes with one, and about an C(nvidia-smi) that fails.
+  - Warns about nodes without a GPU among nodes with one, and about what is wrong with GPUs and drivers.
 options:
   systems:
     description: Supported versions by distribution, as Ansible names them in its facts.

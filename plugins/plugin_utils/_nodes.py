@@ -9,6 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._accelerators import (
+    MAKERS,
+    VENDORS,
+    accelerator_of,
+    computing,
+)
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named, slot_count
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import resolve
 
@@ -47,8 +53,18 @@ class Node:
         return found
 
     @property
+    def gpu_report(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.facts.get("fromzero_gpus") or {}
+        return found
+
+    @property
     def gpus(self) -> int:
-        return len((self.facts.get("fromzero_gpus") or {}).get("gpus") or ())
+        """How many GPUs the node has that anything computes on."""
+        return self.gpus_for("auto")
+
+    def gpus_for(self, accelerator: str) -> int:
+        """How many GPUs the node has that an accelerator computes on."""
+        return len(computing(self.gpu_report, accelerator))
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -56,11 +72,15 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def accelerator(nodes: Sequence[Node]) -> str:
-    """What the inventory says the cluster computes on; for auto, cuda where any node has a GPU, else still auto."""
+    """What the inventory says the cluster computes on; for auto, what the GPUs of the nodes compute with, else auto.
+
+    Nodes with GPUs of both vendors are told by the plan, which can serve only one of them.
+    """
     wish = next(
         (str(node.values["cluster_accelerator"]) for node in nodes if node.values.get("cluster_accelerator")), "auto"
     )
-    return "cuda" if wish == "auto" and any(node.gpus for node in nodes) else wish
+    gpus = [gpu for node in nodes for gpu in node.gpu_report.get("gpus") or ()]
+    return accelerator_of(gpus) or wish if wish == "auto" else wish
 
 
 def accelerator_problems(nodes: Sequence[Node]) -> list[str]:
@@ -69,28 +89,40 @@ def accelerator_problems(nodes: Sequence[Node]) -> list[str]:
     names = named([node.name for node in nodes], [node.name for node in nodes] if len(nodes) > 1 else ())
     if settled == "auto":
         where = f"on {names}" if len(nodes) == 1 else "on any node"
-        return [f"No NVIDIA GPU was found {where}; set cluster_accelerator: cpu to train on CPUs."]
+        return [f"No NVIDIA or AMD GPU to compute on was found {where}; set cluster_accelerator: cpu to train on CPUs."]
     given = any(slot_count(node.values.get("hostfile_slots")) for node in nodes)
-    if settled == "cuda" and not given and not any(node.gpus for node in nodes):
+    if settled in VENDORS and not given and not any(node.gpus_for(settled) for node in nodes):
         return [
-            f"cluster_accelerator is 'cuda' but no NVIDIA GPU was found on {names}; set cluster_accelerator: cpu to "
-            "train on CPUs, or hostfile_slots where a node has GPUs that cannot be seen."
+            f"cluster_accelerator is '{settled}' but no {MAKERS[settled]} GPU was found on {names}; set "
+            "cluster_accelerator: cpu to train on CPUs, or hostfile_slots where a node has GPUs that cannot be seen."
         ]
     return []
 
 
 def warnings(nodes: Sequence[Node]) -> list[str]:
-    """What a user should know though nothing stops: nodes without a GPU among nodes with, tools that fail."""
+    """What a user should know though nothing stops: nodes without a GPU among nodes with, faults of GPUs and drivers.
+
+    Alike sentences come once, with all their nodes. Where the GPUs are not used, their faults are no matter.
+    """
+    settled = accelerator(nodes)
+    if settled not in VENDORS:
+        return []
     found = []
-    if accelerator(nodes) == "cuda":
-        bare = [node.name for node in nodes if not node.gpus and slot_count(node.values.get("hostfile_slots")) is None]
-        if bare and len(bare) < len(nodes):
-            found.append(f"{named(bare)}: no NVIDIA GPU was found, so the hostfile will give no slot there.")
+    given = {node.name: slot_count(node.values.get("hostfile_slots")) for node in nodes}
+    bare = [node.name for node in nodes if not node.gpus_for(settled) and given[node.name] is None]
+    if bare and len(bare) < len(nodes):
+        found.append(f"{named(bare)}: no {MAKERS[settled]} GPU was found, so the hostfile will give no slot there.")
+    said: dict[str, list[str]] = {}
     for node in nodes:
-        error = (node.facts.get("fromzero_gpus") or {}).get("error")
-        if error:
-            found.append(f"{node.name}: {error}")
-    return found
+        for sentence in _gpu_findings(node.gpu_report):
+            said.setdefault(sentence, []).append(node.name)
+    return found + [f"{named(names)}: {sentence}" for sentence, names in said.items()]
+
+
+def _gpu_findings(report: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a node's GPUs; what nvidia-smi said, where nothing tells it better."""
+    error = report.get("error")
+    return [str(sentence) for sentence in report.get("findings") or ([error] if error else [])]
 
 
 def _system_problem(node: Node, needs: Needs) -> str | None:

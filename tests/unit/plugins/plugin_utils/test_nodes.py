@@ -23,7 +23,10 @@ NEEDS = Needs(
     disk={"cpu": 4, "cuda": 25},
     clock_skew=60,
 )
-A100 = {"index": 0, "name": "A100", "uuid": "GPU-0", "memory_mib": 81920}
+A100 = {"index": 0, "vendor": "nvidia", "name": "A100", "uuid": "GPU-0", "memory_mib": 81920}
+MI210 = {"index": 0, "vendor": "amd", "name": "AMD Instinct MI210", "gfx": "gfx90a"}
+# Graphics inside a processor: nothing knows what it could compute.
+RYZEN = {"index": 0, "vendor": "amd", "name": None, "gfx": None}
 
 
 def node(name: str = "a", gpus: int = 0, values: dict[str, Any] | None = None, **changes: Any) -> Node:
@@ -48,6 +51,11 @@ def node(name: str = "a", gpus: int = 0, values: dict[str, Any] | None = None, *
     report |= {key: value for key, value in changes.items() if key in report}
     facts |= {key: value for key, value in changes.items() if key in facts}
     return Node(name, {**facts, "fromzero_node": report}, {"cluster_accelerator": "cpu"} if values is None else values)
+
+
+def with_gpus(*gpus: dict[str, Any], **report: Any) -> Node:
+    """A node that reports GPUs and what else is given of them."""
+    return node(values={}, fromzero_gpus={"gpus": list(gpus), "source": "pci", "error": None, **report})
 
 
 def full(free: int, writable: bool = True) -> dict[str, Any]:
@@ -126,8 +134,17 @@ NOT_WELL: list[tuple[str, Callable[[], list[Node]], list[str]]] = [
         ],
         ["cluster_environment comes to '/home/a/fromzero/envs/train' on a"],
     ),
-    ("no GPU anywhere", lambda: [node("a", values={}), node("b", values={})], ["No NVIDIA GPU was found on any node"]),
+    (
+        "no GPU anywhere",
+        lambda: [node("a", values={}), node("b", values={})],
+        ["No NVIDIA or AMD GPU to compute on was found on any node"],
+    ),
     ("cuda without a GPU", lambda: [node(values={"cluster_accelerator": "cuda"})], ["'cuda' but no NVIDIA GPU", "a;"]),
+    (
+        "rocm on NVIDIA's GPUs",
+        lambda: [node(gpus=2, values={"cluster_accelerator": "rocm"})],
+        ["'rocm' but no AMD GPU was found on a;"],
+    ),
 ]
 
 WELL: list[tuple[str, Callable[[], list[Node]]]] = [
@@ -152,6 +169,21 @@ ACCELERATORS: list[tuple[list[Node], str]] = [
     ([node("a", values={"cluster_accelerator": "rocm"})], "rocm"),
     ([node("a", values={"cluster_accelerator": "auto"})], "auto"),
     ([node("a", gpus=1, values={"cluster_accelerator": "auto"})], "cuda"),
+    ([with_gpus(MI210, MI210)], "rocm"),
+    ([with_gpus(RYZEN, A100)], "cuda"),
+    ([with_gpus(RYZEN)], "auto"),
+    ([with_gpus(MI210), node("b", gpus=1, values={})], "cuda"),
+]
+# What a node has, what the cluster computes on, and how many slots that makes.
+COUNTS: list[tuple[list[dict[str, Any]], str, int]] = [
+    ([A100, A100], "cuda", 2),
+    ([RYZEN, A100], "cuda", 1),
+    ([RYZEN, A100], "auto", 1),
+    ([MI210, MI210, RYZEN], "rocm", 2),
+    ([MI210, MI210], "cuda", 0),
+    ([MI210, A100], "rocm", 1),
+    ([A100], "cpu", 0),
+    ([{"index": 0, "name": "as 0.1.0 told it"}], "cuda", 1),
 ]
 
 
@@ -182,9 +214,25 @@ def test_a_node_without_gpu_among_nodes_with_one_is_a_warning() -> None:
     assert warnings(nodes) == ["b: no NVIDIA GPU was found, so the hostfile will give no slot there."]
 
 
+@pytest.mark.parametrize(("gpus", "settled", "count"), COUNTS)
+def test_slots_are_the_gpus_of_the_accelerators_vendor(gpus: list[dict[str, Any]], settled: str, count: int) -> None:
+    assert with_gpus(*gpus).gpus_for(settled) == count
+
+
 def test_what_nvidia_smi_said_when_it_failed_is_a_warning() -> None:
-    gpus = {"gpus": [A100], "source": "proc", "error": "nvidia-smi ended with 18: Driver/library version mismatch"}
-    assert warnings([node("a", fromzero_gpus=gpus)]) == [f"a: {gpus['error']}"]
+    said = "nvidia-smi ended with 18: Driver/library version mismatch"
+    assert warnings([with_gpus(A100, error=said)]) == [f"a: {said}"]
+
+
+def test_what_is_wrong_with_a_driver_is_a_warning_and_alike_nodes_share_it() -> None:
+    broken = {"fromzero_gpus": {"gpus": [A100], "error": "cryptic", "findings": ["The module is not the library's."]}}
+    nodes = [node(name, values={}, **broken) for name in ("a", "b")]
+    assert warnings(nodes) == ["a and b: The module is not the library's."]
+
+
+def test_what_is_wrong_with_gpus_that_nobody_uses_is_no_warning() -> None:
+    gpus = {"gpus": [A100], "error": None, "findings": ["nouveau has the GPUs."]}
+    assert warnings([node(fromzero_gpus=gpus)]) == []
 
 
 @pytest.mark.parametrize(
