@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from sandbox.gpus import drivers
 from sandbox.gpus.tree import Entry, Folder, Link, Program, Tree
-from sandbox.gpus.world import NVIDIA, Driver, Gpu, World
+from sandbox.gpus.world import AMD, NVIDIA, Driver, Gpu, World
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
+# Where distributions of the RHEL family have them.
+LIBRARIES_RPM = "usr/lib64"
 SIMULATOR = "/usr/local/lib/fromzero-sim"
 # A node that has this folder has its world's disk; a start finds there what was installed since.
 CREATED = "/var/lib/fromzero-sim"
@@ -33,12 +35,15 @@ class Kernel:
     flavour: str = "proprietary"
     modules: tuple[str, ...] = ()
     other: tuple[str, ...] = ()
+    # Whether the GPUs that a world calls lost are: a restart brings them back.
+    lost: bool = False
 
 
 def at_creation(world: World) -> Kernel:
     """What the kernel has loaded when a world begins; later starts load what is installed."""
     loaded = world.driver.loaded
-    return Kernel(loaded, world.driver.flavour, NVIDIA_MODULES if loaded else (), tuple(world.blockers.loaded))
+    modules = NVIDIA_MODULES if loaded else ()
+    return Kernel(loaded, world.driver.flavour, modules, tuple(world.blockers.loaded), lost=True)
 
 
 def disk(world: World, release: str) -> dict[str, Entry]:
@@ -113,8 +118,8 @@ def view(world: World, kernel: Kernel, hostname: str) -> dict[str, Entry]:
     if kernel.driver:
         tree |= {f"sys/module/{name}/version": f"{kernel.driver}\n" for name in kernel.modules}
         tree["proc/driver/nvidia/version"] = drivers.banner(kernel.driver, kernel.flavour)
-        for gpu in taken(world, kernel):
-            tree[f"proc/driver/nvidia/gpus/{gpu.address}/information"] = _information(gpu, kernel, hostname)
+        for minor, gpu in enumerate(taken(world, kernel)):
+            tree[f"proc/driver/nvidia/gpus/{gpu.address}/information"] = _information(gpu, minor, kernel, hostname)
     if world.secure_boot is not None:
         # Four bytes of attributes, then the value.
         tree[_EFI] = struct.pack("<IB", 6, world.secure_boot)
@@ -161,6 +166,7 @@ class _Device:
     pci_class: str
     driver: str | None = None
     numa: int = 0
+    lost: bool = False
     more: Mapping[str, Entry] = field(default_factory=dict)
 
     def files(self) -> dict[str, Entry]:
@@ -179,7 +185,8 @@ class _Device:
             f"{folder}/enable": "1\n",
             f"{folder}/numa_node": f"{self.numa}\n",
             f"{folder}/resource": "0x0000000000000000 0x0000000000000000 0x0000000000000000\n" * 13,
-            f"{folder}/config": bytes(space),
+            # Whatever is read from a device that has fallen off the bus has all bits set.
+            f"{folder}/config": b"\xff" * 256 if self.lost else bytes(space),
             "sys/bus/pci/drivers": Folder(),
             "sys/bus/pci/slots": Folder(),
         }
@@ -196,8 +203,16 @@ def _bus(world: World, kernel: Kernel) -> Iterator[_Device]:
     for gpu in world.gpus:
         driver = "nvidia" if gpu.address in by_nvidia else other if gpu.vendor == NVIDIA else "amdgpu"
         numa = gpu.index * 2 // max(len(world.gpus), 1)
-        yield _Device(gpu.address, gpu.pci_id, gpu.pci_class, driver, numa)
+        lost = gpu.lost and kernel.lost
+        yield _Device(gpu.address, gpu.pci_id, gpu.pci_class, driver, numa, lost, _by_amd(gpu))
     yield from _switches(world)
+
+
+def _by_amd(gpu: Gpu) -> dict[str, Entry]:
+    """What amdgpu, which is part of the kernel, tells of a GPU."""
+    if gpu.vendor != AMD:
+        return {}
+    return {"mem_info_vram_total": f"{gpu.memory_mib * 1024 * 1024}\n", "product_name": f"{gpu.name}\n"}
 
 
 def _hidden(world: World) -> bool:
@@ -220,7 +235,7 @@ def _switches(world: World) -> Iterator[_Device]:
         yield _Device(f"0000:{0xC4 + number:02x}:00.0", pci_id, "0680", "nvidia-nvswitch")
 
 
-def _information(gpu: Gpu, kernel: Kernel, hostname: str) -> str:
+def _information(gpu: Gpu, minor: int, kernel: Kernel, hostname: str) -> str:
     lines = {
         "Model": gpu.name,
         "IRQ": str(100 + gpu.index),
@@ -230,7 +245,7 @@ def _information(gpu: Gpu, kernel: Kernel, hostname: str) -> str:
         "DMA Size": "47 bits",
         "DMA Mask": "0x7fffffffffff",
         "Bus Location": gpu.address,
-        "Device Minor": str(gpu.index),
+        "Device Minor": str(minor),
         "GPU Firmware": kernel.driver if kernel.flavour == "open" else "N/A",
         "GPU Excluded": "No",
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from sandbox.gpus.files import NVIDIA_MODULES, OTHER_DRIVERS, listing
 from sandbox.gpus.machine import NEEDS, Machine, Refused
 
-_OURS = (*NVIDIA_MODULES, *OTHER_DRIVERS, "nvidia_peermem")
+_OURS = (*NVIDIA_MODULES, *OTHER_DRIVERS)
 
 
 def lsmod(machine: Machine, arguments: Sequence[str]) -> int:
@@ -55,7 +55,7 @@ def modprobe(machine: Machine, arguments: Sequence[str]) -> int:
         try:
             if command:
                 raise Refused(f"ERROR: could not insert '{name}': Invalid argument")
-            _needs_root(name, "insert")
+            _needs_root(machine, name, "insert")
             machine.insert(name)
         except Refused as refused:
             return 1 if quiet else _say("modprobe", str(refused))
@@ -74,7 +74,7 @@ def _modprobe_remove(machine: Machine, names: Sequence[str], quiet: bool) -> int
         if reason:
             return 1 if quiet else _say("modprobe", f"FATAL: Module {name} is in use.")
         try:
-            _needs_root(name, "remove")
+            _needs_root(machine, name, "remove")
             machine.remove(name)
         except Refused as refused:
             return _say("modprobe", str(refused))
@@ -93,7 +93,7 @@ def rmmod(machine: Machine, arguments: Sequence[str]) -> int:
     for name in names:
         try:
             if name in (*machine.kernel.modules, *machine.kernel.other) and machine.in_use(name) is None:
-                _needs_root(name, "remove")
+                _needs_root(machine, name, "remove")
             machine.remove(name)
         except Refused as refused:
             status = _say("rmmod", str(refused))
@@ -135,8 +135,8 @@ def _canonical(name: str) -> str:
     return name.replace("-", "_") if "/" not in name else name
 
 
-def _needs_root(name: str, what: str) -> None:
-    if os.geteuid() != 0:
+def _needs_root(machine: Machine, name: str, what: str) -> None:
+    if os.geteuid() != 0 and machine.in_node:
         raise Refused(f"ERROR: could not {what} '{name}': Operation not permitted")
 
 

@@ -35,6 +35,8 @@ from sandbox.gpus.world import World, read
 
 # What the kernel shows, and where: the node's own view of it is covered. Not every kernel has every file.
 _COVERED = ("proc/driver", "proc/modules", "sys/bus/pci", "sys/module", "sys/firmware")
+# Who trains, in the image of the nodes.
+TRAINER = "trainer"
 # A distribution's kernel trusts its own key; that of DKMS is enrolled by hand, at the console.
 TRUSTED = ("Canonical Ltd.", "Debian Secure Boot CA", "Red Hat")
 _DENIALS = ("etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
@@ -72,6 +74,11 @@ class Machine:
             said = json.loads(Path(SIMULATOR, "world.json").read_text(encoding="utf-8"))
         self.world: World = read(said)
 
+    @property
+    def in_node(self) -> bool:
+        """Whether this is a node, where files lie in the way of the real ones, and not a folder of a test."""
+        return self.root == Path("/")
+
     # What is loaded
 
     @property
@@ -81,7 +88,7 @@ class Machine:
             said = json.loads((self.state / "kernel.json").read_text(encoding="utf-8"))
         except OSError:
             return Kernel()
-        return Kernel(said["driver"], said["flavour"], tuple(said["modules"]), tuple(said["other"]))
+        return Kernel(said["driver"], said["flavour"], tuple(said["modules"]), tuple(said["other"]), said["lost"])
 
     @kernel.setter
     def kernel(self, kernel: Kernel) -> None:
@@ -95,7 +102,7 @@ class Machine:
 
     @property
     def _view(self) -> Path:
-        return self.state / "view" if self.root == Path("/") else self.root
+        return self.state / "view" if self.in_node else self.root
 
     def _make_devices(self, kernel: Kernel) -> None:
         folder = self.root / "dev"
@@ -108,7 +115,7 @@ class Machine:
             path = folder / name
             if path.exists():
                 continue
-            if self.root == Path("/"):
+            if self.in_node:
                 # No driver is behind number 195: opening such a node fails. /dev/full is one that nobody else opens.
                 os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 7))
                 path.chmod(0o666)
@@ -169,7 +176,9 @@ class Machine:
     @property
     def image(self) -> Path:
         """The initramfs of the running kernel: here a list of the names in it."""
-        return self.root / "boot" / f"initrd.img-{self.release}"
+        folder = self.root / "boot"
+        dracut = folder / f"initramfs-{self.release}.img"
+        return dracut if dracut.is_file() else folder / f"initrd.img-{self.release}"
 
     def image_loads(self, name: str) -> bool:
         """Whether the initramfs of the running kernel would load a module: it is in it, and no file in it denies it."""
@@ -192,12 +201,9 @@ class Machine:
         module = self.module(name)
         if module is None:
             raise Refused(f"FATAL: Module {name} not found in directory /lib/modules/{self.release}")
-        signer = module.fields.get("signer", "")
-        if (
-            self.world.secure_boot
-            and not module.path.is_relative_to(self.root / "lib/modules" / self.release / "kernel")
-            and not signer.startswith(TRUSTED)
-        ):
+        if module.fields.get("vermagic", self.release).split()[0] != self.release:
+            raise Refused(f"ERROR: could not insert '{name}': Exec format error")
+        if self.world.secure_boot and not self._trusts(module):
             raise Refused(f"ERROR: could not insert '{name}': Key was rejected by service")
         if name in OTHER_DRIVERS:
             self.kernel = replace(kernel, other=(*kernel.other, name))
@@ -211,7 +217,12 @@ class Machine:
         wanted = {"nvidia", name, *(["nvidia_modeset"] if name == "nvidia_drm" else [])}
         # udev and the packages' softdep lines bring the others along with the first.
         loaded = NVIDIA_MODULES if name == "nvidia" else [m for m in NVIDIA_MODULES if m in wanted | {*kernel.modules}]
-        self.kernel = Kernel(version, flavour, tuple(loaded), kernel.other)
+        self.kernel = Kernel(version, flavour, tuple(loaded), kernel.other, kernel.lost)
+
+    def _trusts(self, module: Module) -> bool:
+        """Whether Secure Boot lets a module in: it came with the kernel, or one of its keys has signed it."""
+        own = self.root / "lib/modules" / self.release / "kernel"
+        return module.path.is_relative_to(own) or module.fields.get("signer", "").startswith(TRUSTED)
 
     def in_use(self, name: str) -> str | None:
         """Why a module cannot be removed, in the kernel's words; null where it can."""
@@ -238,7 +249,8 @@ class Machine:
             raise Refused(f"ERROR: {reason}")
         modules = tuple(module for module in kernel.modules if module != name)
         other = tuple(module for module in kernel.other if module != name)
-        self.kernel = Kernel(kernel.driver if "nvidia" in modules else None, kernel.flavour, modules, other)
+        driver = kernel.driver if "nvidia" in modules else None
+        self.kernel = Kernel(driver, kernel.flavour, modules, other, kernel.lost)
 
     # What starts it
 
@@ -280,22 +292,25 @@ class Machine:
             status.write_text(text, encoding="utf-8")
 
     def boot(self) -> None:
-        """Start anew: the kernel takes what is installed now."""
-        if not (self.root / CREATED.lstrip("/")).is_dir():
-            return
-        self.cover()
+        """Start anew, unless this is the first start of a node, which has no disk yet."""
+        if (self.root / CREATED.lstrip("/")).is_dir():
+            self.cover()
+            self.boot_now()
+
+    def boot_now(self) -> None:
+        """Take what is installed now. Other drivers come first, unless a file denies them, also in the initramfs."""
         other = (name for name in self.world.blockers.loaded if not self.denies(name) or self.image_loads(name))
         self.kernel = Kernel(other=tuple(other))
-        self.persistence = False
+        self.persistence = self.fabric = False
         if self.module("nvidia") and self.world.nvidia:
             try:
                 self.insert("nvidia")
             except Refused as refused:
-                print(f"NVRM: {refused}")
+                print(f"modprobe: {refused}")
 
     def cover(self) -> None:
         """Mount the view of the kernel where programs look for it."""
-        if self.root != Path("/"):
+        if not self.in_node:
             return
         write(self._view, view(self.world, Kernel(), self.hostname))
         for name in _COVERED:
@@ -330,17 +345,17 @@ class Machine:
 
     def _employ(self) -> None:
         """Start the services that the world's packages brought, where its driver runs."""
-        if self.root != Path("/") or not self.world.driver.loaded:
+        if not self.in_node or not self.world.driver.loaded:
             return
         wanted = {"nvidia-persistenced": self.world.driver.persistence, "nvidia-fabricmanager": self.world.nvswitch > 0}
         for name, on in wanted.items():
-            if on and any(Path(folder, f"{name}.service").is_file() for folder in ("/lib/systemd/system",)):
+            if on and Path(f"/lib/systemd/system/{name}.service").is_file():
                 subprocess.run(["systemctl", "enable", "--quiet", "--now", f"{name}.service"], check=False)
 
     def _users(self) -> None:
         """A process for each user of the GPUs; it is what it says, but for what it does."""
         folder = self.state / "users"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in self.world.users:
             program = folder / name
             write(folder, {name: Link(shutil.which("sleep") or "/usr/bin/sleep")})
@@ -351,6 +366,7 @@ class Machine:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,
+                    user=TRAINER if self.in_node else None,
                 )
 
 

@@ -1,4 +1,8 @@
-"""The programs of a simulated host by name, and how they come into a node."""
+"""The programs of a simulated host by name, and how they come into a node.
+
+C(boot) and C(create) are the simulator's own; C(dracut) and C(lsinitrd) lie in no PATH until a scenario that plays a
+distribution with them links them there.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,9 @@ PROGRAMS: Mapping[str, Callable[[Machine, Sequence[str]], int]] = {
     "boot": _boot,
     "create": _create,
     "dkms": tools.dkms,
+    "dracut": tools.dracut,
     "lsinitramfs": tools.lsinitramfs,
+    "lsinitrd": tools.lsinitrd,
     "lsmod": kmod.lsmod,
     "modinfo": kmod.modinfo,
     "modprobe": kmod.modprobe,

@@ -16,7 +16,7 @@ from typing import Union
 from xml.sax.saxutils import escape
 
 from sandbox.gpus import drivers
-from sandbox.gpus.files import LIBRARIES, taken
+from sandbox.gpus.files import LIBRARIES, LIBRARIES_RPM, taken
 from sandbox.gpus.machine import Machine
 from sandbox.gpus.world import Gpu
 
@@ -125,16 +125,16 @@ def _run(machine: Machine, words: list[str]) -> None:
 
 def _library(machine: Machine) -> str:
     """The version of the library; nvidia-smi loads it by its link."""
-    try:
-        target = (machine.root / LIBRARIES / "libnvidia-ml.so.1").resolve(strict=True)
-    except OSError as error:
-        raise Failed(
-            12,
-            "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure that the NVIDIA "
-            "Display Driver is properly installed and present in your system.\nPlease also try adding directory "
-            "that contains libnvidia-ml.so to your system PATH.",
-        ) from error
-    return target.name.partition(".so.")[2]
+    for folder in (LIBRARIES, LIBRARIES_RPM):
+        target = (machine.root / folder / "libnvidia-ml.so.1").resolve()
+        if target.is_file():
+            return target.name.partition(".so.")[2]
+    raise Failed(
+        12,
+        "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure that the NVIDIA Display "
+        "Driver is properly installed and present in your system.\nPlease also try adding directory that contains "
+        "libnvidia-ml.so to your system PATH.",
+    )
 
 
 def _connect(machine: Machine, version: str) -> _Host:
@@ -152,6 +152,14 @@ def _connect(machine: Machine, version: str) -> _Host:
     gpus = taken(machine.world, kernel)
     if not gpus:
         raise Failed(6, "No devices were found")
+    lost = [f"{number}: {gpu.address.upper()}" for number, gpu in enumerate(gpus) if gpu.lost and kernel.lost]
+    if lost:
+        # Before branch 550 the address alone: "GPU 0000:3F:00.0: GPU is lost."
+        named = f"GPU{lost[0]}" if drivers.branch(version) >= 550 else f"GPU {lost[0].partition(': ')[2]}"
+        raise Failed(
+            15,
+            f"Unable to determine the device handle for {named}: GPU is lost.  Reboot the system to recover this GPU\n",
+        )
     # The order of the bus, counted from 0: GPUs of another vendor are none.
     return _Host(machine, version, [_counted(gpu, index) for index, gpu in enumerate(gpus)])
 
@@ -392,7 +400,7 @@ def _persistence(host: _Host, words: Sequence[str]) -> None:
     if value not in ("0", "1"):
         raise Failed(2, f"Invalid combination of input arguments. {_HELP}")
     for gpu in host.gpus:
-        if os.geteuid() != 0:
+        if os.geteuid() != 0 and host.machine.in_node:
             raise Failed(
                 4,
                 f"Unable to set persistence mode for GPU {host.bus_id(gpu)}: Insufficient Permissions\n"

@@ -53,19 +53,50 @@ def update_initramfs(machine: Machine, arguments: Sequence[str]) -> int:
     """Write images anew as mkinitramfs does: the files of modprobe.d go in, and no module is left out for them."""
     words = list(arguments)
     release = words[words.index("-k") + 1] if "-k" in words[:-1] else machine.release
-    if os.geteuid() != 0 and machine.root == Path("/"):
+    if os.geteuid() != 0 and machine.in_node:
         print("E: update-initramfs needs to be run as root", file=sys.stderr)
         return 1
     folder = machine.root / "boot"
     images = sorted(folder.glob("initrd.img-*")) if release == "all" else [folder / f"initrd.img-{release}"]
     for image in images:
         print(f"update-initramfs: Generating /boot/{image.name}")
-        old = image.read_text(encoding="utf-8").split() if image.is_file() else []
-        kept = [name for name in old if not name.startswith(("etc/modprobe.d/", "lib/modprobe.d/"))]
-        copied = [name for name, _ in machine.modprobe_files() if not name.startswith(("run/", "usr/local/"))]
-        names = {*kept, *(name.removeprefix("usr/") for name in copied)}
-        image.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
+        _write_image(machine, image, image)
     return 0
+
+
+def dracut(machine: Machine, arguments: Sequence[str]) -> int:
+    """The same on the RHEL family, where the image has another name and is not written over unless forced."""
+    words = [word for word in arguments if not word.startswith("-")]
+    image = machine.root / "boot" / f"initramfs-{machine.release}.img"
+    if words and words[0].startswith("/"):
+        image = machine.root / words[0].lstrip("/")
+    old = machine.image
+    if image.is_file() and not {"-f", "--force"} & set(arguments):
+        print(f"dracut: Will not override existing initramfs (/boot/{image.name}) without --force", file=sys.stderr)
+        return 1
+    _write_image(machine, old, image)
+    return 0
+
+
+def lsinitrd(machine: Machine, arguments: Sequence[str]) -> int:
+    """The names in an image, as `ls -l` would show them; that of the running kernel where none is named."""
+    named = [word for word in arguments if not word.startswith("-")]
+    image = machine.root / named[0].lstrip("/") if named else machine.image
+    if not image.is_file():
+        print(f"No <initramfs file> specified and the default image '{image}' cannot be accessed!", file=sys.stderr)
+        return 1
+    print(f"Image: {image}: 40M\n{'=' * 72}")
+    for name in image.read_text(encoding="utf-8").split():
+        print(f"-rw-r--r--   1 root     root            0 Jan  1  1970 {name}")
+    return 0
+
+
+def _write_image(machine: Machine, old: Path, new: Path) -> None:
+    names = old.read_text(encoding="utf-8").split() if old.is_file() else []
+    kept = [name for name in names if not name.startswith(("etc/modprobe.d/", "lib/modprobe.d/"))]
+    copied = [name for name, _ in machine.modprobe_files() if not name.startswith(("run/", "usr/local/"))]
+    written = {*kept, *(name.removeprefix("usr/") for name in copied)}
+    new.write_text("".join(f"{name}\n" for name in sorted(written)), encoding="utf-8")
 
 
 def dkms(machine: Machine, arguments: Sequence[str]) -> int:
@@ -89,7 +120,7 @@ def dkms(machine: Machine, arguments: Sequence[str]) -> int:
             )
             return 1
         for source, flavour in _dkms_sources(machine):
-            if action != "build" and source in (version, version or source):
+            if action != "build" and version in ("", source):
                 target = modules / kernel / _UPDATES / "nvidia.ko"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(module_text(source, flavour, kernel, "DKMS module signing key"), encoding="utf-8")
@@ -187,8 +218,10 @@ def nv_fabricmanager(machine: Machine, arguments: Sequence[str]) -> int:
 
 def _hold(machine: Machine, pattern: str) -> int:
     """Keep files of the driver open until the service is stopped."""
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     with ExitStack() as opened:
         for path in sorted((machine.root / "dev").glob(pattern)):
             opened.enter_context(path.open("rb"))
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        signal.sigwait(ends)
     return 0

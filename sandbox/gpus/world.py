@@ -17,7 +17,7 @@ _KEYS = {
         *("gpus", "amd", "mig", "nvswitch", "link", "driver", "packages", "runfile", "users", "blockers"),
         *("secure_boot", "kernel"),
     ),
-    "gpus": ("pci_id", "pci_class", "name", "count", "memory_mib", "compute_capability", "gfx", "mig"),
+    "gpus": ("pci_id", "pci_class", "name", "count", "memory_mib", "compute_capability", "gfx", "mig", "lost"),
     "driver": ("loaded", "library", "built", "cuda", "flavour", "signer", "persistence"),
     "package": ("version", "held", "broken", "alone"),
     "blockers": ("loaded", "in_use", "blocked", "initramfs"),
@@ -33,7 +33,7 @@ class WorldError(ValueError):
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU; C(index) counts in the order of the bus addresses, as nvidia-smi does."""
+    """One GPU; C(index) counts in the order of the bus addresses. One that is C(lost) has fallen off the bus."""
 
     index: int
     address: str
@@ -44,6 +44,7 @@ class Gpu:
     compute_capability: str | None
     gfx: str | None
     mig: str | None
+    lost: bool = False
 
     @property
     def vendor(self) -> str:
@@ -200,6 +201,7 @@ def _gpu(index: int, row: Mapping[str, Any], mig: str | None) -> Gpu:
         compute_capability=capability,
         gfx=row.get("gfx"),
         mig=row.get("mig", mig),
+        lost=bool(row.get("lost", False)),
     )
 
 
