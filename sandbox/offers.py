@@ -37,7 +37,7 @@ def conda(cluster: Cluster) -> Cluster:
 
 def nvidia(cluster: Cluster) -> Cluster:
     """The nodes find NVIDIA's package repository on disk, as it is for their distribution; the inventory names it."""
-    made = repositories.build(BUILD / "nvidia")
+    made = repositories.build(BUILD / "nvidia", image=cluster.image)
     keyring = made.keyring("debian12")
     source = {
         "repository_url": made.of("debian12").as_uri(),

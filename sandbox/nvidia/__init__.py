@@ -5,6 +5,7 @@
 makes in OUTDIR, laid out as on developer.download.nvidia.com,
 
 - debian12/x86_64 and ubuntu2204/x86_64: flat apt repositories, each with cuda-keyring_1.1-1_all.deb and the key;
+- rhel9/x86_64: an rpm repository with module streams; rhel-base: what the RHEL family and EPEL bring;
 - distribution: what the distributions themselves bring (kernel headers, their own drivers, old ones);
 - broken/unsigned and broken/foreign: a repository without a signature, and one that another key has signed;
 - keys: the throwaway keys, made once.
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.nvidia import deb, distribution, driver, keys
+from sandbox.nvidia import deb, distribution, driver, keys, redhat, rpm
 from sandbox.nvidia.deb import Package
 from sandbox.shell import say
 
@@ -61,10 +62,11 @@ class Repositories:
         return self.of(distro) / "cuda-keyring_1.1-1_all.deb"
 
 
-def build(outdir: Path, more: Sequence[Package] = ()) -> Repositories:
+def build(outdir: Path, more: Sequence[Package] = (), image: str = "") -> Repositories:
     """Make the repositories in `outdir`, or reuse them when nothing they are made of has changed.
 
     :param more: packages that NVIDIA's repositories hold beside the drivers, such as toolkits.
+    :param image: the nodes' image, in which the rpm repositories are made; without it there are none.
     """
     outdir.mkdir(parents=True, exist_ok=True)
     stamp = outdir / "stamp"
@@ -78,6 +80,12 @@ def build(outdir: Path, more: Sequence[Package] = ()) -> Repositories:
                 stamp.unlink(missing_ok=True)
                 _build(made, key, more)
                 stamp.write_text(current)
+        rpms = outdir / "stamp-rpm"
+        if image and not (rpms.is_file() and rpms.read_text() == current):
+            say("Building STAND-INS for NVIDIA's rpm repository (half a minute)")
+            rpms.unlink(missing_ok=True)
+            _build_rpms(made, more, image)
+            rpms.write_text(current)
     return made
 
 
@@ -91,6 +99,15 @@ def _build(made: Repositories, key: keys.Key, more: Sequence[Package]) -> None:
     _repository(made.folder / "broken" / "unsigned", sample, None)
     with keys.opened(made.folder / "keys" / "stranger.secret", STRANGER) as stranger:
         _repository(made.folder / "broken" / "foreign", sample, stranger)
+
+
+def _build_rpms(made: Repositories, more: Sequence[Package], image: str) -> None:
+    drivers = redhat.packages()
+    wanted = [
+        rpm.Repository(made.of("rhel9"), [*drivers, *more], redhat.streams(drivers)),
+        rpm.Repository(made.folder / "rhel-base", redhat.base()),
+    ]
+    rpm.build(wanted, made.folder / "rpm.draft", made.folder / "keys" / "cuda.secret", image)
 
 
 def _repository(folder: Path, packages: Iterable[Package], key: keys.Key | None, origin: str = "NVIDIA CUDA") -> None:

@@ -28,7 +28,7 @@ VERSIONS = {
 UNVERSIONED_FROM = 590
 SIMULATOR = "/usr/local/lib/fromzero-sim"
 SOURCE = "nvidia-graphics-drivers"
-LIBCUDA, LIBML = BOTH = "libcuda.so", "libnvidia-ml.so"
+LIBCUDA, LIBML = "libcuda.so", "libnvidia-ml.so"
 METAPACKAGES = {"nvidia-open": "-open", "cuda-drivers": ""}
 
 _SMI = File(f'#!/bin/sh\nexec {SIMULATOR}/nvidia-smi "$@"\n', 0o755)
@@ -36,9 +36,9 @@ _SMI = File(f'#!/bin/sh\nexec {SIMULATOR}/nvidia-smi "$@"\n', 0o755)
 _BUILD = """\
 for kernel in $(ls /lib/modules 2>/dev/null; uname -r); do
     if [ -e "/lib/modules/$kernel/build" ]; then
-        mkdir -p "/lib/modules/$kernel/updates/dkms"
+        mkdir -p "/lib/modules/$kernel/@FOLDER@"
         printf 'version: %s\\nlicense: %s\\nvermagic: %s\\n' '@VERSION@' '@LICENSE@' "$kernel" \\
-            > "/lib/modules/$kernel/updates/dkms/nvidia.ko"
+            > "/lib/modules/$kernel/@FOLDER@/nvidia.ko"
     elif [ "$kernel" = "$(uname -r)" ]; then
         echo "Error! Your kernel headers for kernel $kernel cannot be found at /lib/modules/$kernel/build or" \\
             "/lib/modules/$kernel/source."
@@ -48,7 +48,7 @@ for kernel in $(ls /lib/modules 2>/dev/null; uname -r); do
 done
 """
 _UNBUILD = """\
-for module in /lib/modules/*/updates/dkms/nvidia.ko; do
+for module in /lib/modules/*/@FOLDER@/nvidia.ko; do
     if grep -qx 'version: @VERSION@' "$module" 2>/dev/null; then rm -f "$module"; fi
 done
 """
@@ -141,22 +141,23 @@ def ubuntu_driver(branch: str, version: str, full: str) -> list[Package]:
     def exactly(*names: str, flavour: str = "") -> tuple[str, ...]:
         return tuple(f"{name}{suffix}{flavour} (= {full})" for name in names)
 
-    def library(name: str, *needs: str) -> Package:
+    def shared(name: str, *needs: str) -> Package:
         return replace(one(name), multi_arch="same", depends=exactly(*needs))
 
-    compute = library("libnvidia-compute")
+    compute = shared("libnvidia-compute")
+    libcuda, libml = library(LIBCUDA, version), library(LIBML, version)
     utils = replace(one("nvidia-compute-utils"), depends=(compute.name,))
     packages = [
-        replace(compute, files=_library_files(version, *BOTH), links=_library_links(version, *BOTH)),
+        replace(compute, files={**libcuda[0], **libml[0]}, links={**libcuda[1], **libml[1]}),
         replace(
             one("libnvidia-common", takes=""), architecture="all", provides=("libnvidia-common",) if suffix else ()
         ),
-        library("libnvidia-decode", "libnvidia-compute"),
-        library("libnvidia-encode", "libnvidia-decode"),
-        library("libnvidia-extra", "libnvidia-compute"),
-        library("libnvidia-gl", "libnvidia-common"),
-        library("libnvidia-fbc1", "libnvidia-gl"),
-        library("libnvidia-cfg1"),
+        shared("libnvidia-decode", "libnvidia-compute"),
+        shared("libnvidia-encode", "libnvidia-decode"),
+        shared("libnvidia-extra", "libnvidia-compute"),
+        shared("libnvidia-gl", "libnvidia-common"),
+        shared("libnvidia-fbc1", "libnvidia-gl"),
+        shared("libnvidia-cfg1"),
         replace(one("xserver-xorg-video-nvidia"), depends=exactly("libnvidia-cfg1")),
         replace(one("nvidia-utils"), depends=exactly("libnvidia-compute"), files={"/usr/bin/nvidia-smi": _SMI}),
         replace(one("nvidia-kernel-common"), depends=(firmware,), files=_blacklist(f"nvidia-kernel-common{suffix}")),
@@ -164,26 +165,26 @@ def ubuntu_driver(branch: str, version: str, full: str) -> list[Package]:
     ]
     if suffix:
         # From here comes the daemon on Ubuntu, up to the branch in which it has a package of its own.
-        packages.append(replace(utils, takes="nvidia-persistenced", files=_persistenced()))
+        packages.append(replace(utils, takes="nvidia-persistenced", files=persistenced()))
     else:
-        packages += [utils, Package("nvidia-persistenced", full, source=SOURCE, files=_persistenced())]
+        packages += [utils, Package("nvidia-persistenced", full, source=SOURCE, files=persistenced())]
     for flavour in ("", "-open"):
         source = one("nvidia-kernel-source", flavour, takes="nvidia-kernel-source-any")
-        module = one("nvidia-dkms", flavour, takes="nvidia-dkms-kernel")
+        built = one("nvidia-dkms", flavour, takes="nvidia-dkms-kernel")
         headless = one("nvidia-headless-no-dkms", flavour, takes="")
         packages += [
             replace(source, files={f"/usr/src/nvidia{suffix}{flavour}-{version}/dkms.conf": ""}),
-            replace(module, depends=("dkms", source.name, *common), scripts=_module(version, flavour)),
+            replace(built, depends=("dkms", source.name, *common), scripts=module(version, flavour)),
             replace(
                 headless,
                 depends=(f"{source.name} (= {full})", *exactly("libnvidia-compute", "nvidia-compute-utils")),
             ),
-            replace(one("nvidia-headless", flavour, takes=""), depends=(headless.name, module.name)),
+            replace(one("nvidia-headless", flavour, takes=""), depends=(headless.name, built.name)),
             replace(
                 one("nvidia-driver", flavour, takes=""),
                 depends=(
                     *exactly("libnvidia-gl"),
-                    *(f"{module.name}{bound}" for bound in bounds),
+                    *(f"{built.name}{bound}" for bound in bounds),
                     *common,
                     f"{source.name} (= {full})",
                     *exactly("libnvidia-compute", "libnvidia-extra", "nvidia-compute-utils", "libnvidia-decode"),
@@ -216,8 +217,8 @@ def debian_driver(branch: str, version: str, full: str) -> list[Package]:
         depends = tuple(f"{need} (= {full})" for need in needs)
         return Package(name, full, source=SOURCE, depends=depends)
 
-    def module(name: str, flavour: str) -> Package:
-        made = replace(one(name, "nvidia-kernel-support"), takes="nvidia-kernel-any", scripts=_module(version, flavour))
+    def kernel(name: str, flavour: str) -> Package:
+        made = replace(one(name, "nvidia-kernel-support"), takes="nvidia-kernel-any", scripts=module(version, flavour))
         return replace(made, depends=("dkms", *made.depends))
 
     def with_module(package: Package) -> Package:
@@ -228,19 +229,19 @@ def debian_driver(branch: str, version: str, full: str) -> list[Package]:
     empty = (*encoding, "libnvidia-ptxjitcompiler1", "firmware-nvidia-gsp", "nvidia-alternative", "nvidia-driver-bin")
     compute = one("nvidia-driver-cuda", "libcuda1", "libnvidia-ml1", *encoding, "nvidia-smi", "nvidia-persistenced")
     desktop = one("nvidia-driver", "nvidia-driver-libs", "nvidia-driver-bin", "xserver-xorg-video-nvidia")
-    libcuda, libml = one("libcuda1", "libnvidia-ptxjitcompiler1"), one("libnvidia-ml1")
+    libcuda, libml = library(LIBCUDA, version), library(LIBML, version)
     return [
         *(one(name) for name in empty),
-        replace(libcuda, files=_library_files(version, LIBCUDA), links=_library_links(version, LIBCUDA)),
-        replace(libml, files=_library_files(version, LIBML), links=_library_links(version, LIBML)),
+        replace(one("libcuda1", "libnvidia-ptxjitcompiler1"), files=libcuda[0], links=libcuda[1]),
+        replace(one("libnvidia-ml1"), files=libml[0], links=libml[1]),
         replace(one("nvidia-smi", "libnvidia-ml1"), files={"/usr/bin/nvidia-smi": _SMI}),
-        replace(one("nvidia-persistenced"), files=_persistenced()),
+        replace(one("nvidia-persistenced"), files=persistenced()),
         replace(
             one("nvidia-kernel-support", "firmware-nvidia-gsp"),
             files=_blacklist("nvidia-kernel-support"),
         ),
-        module("nvidia-kernel-dkms", ""),
-        module("nvidia-kernel-open-dkms", "-open"),
+        kernel("nvidia-kernel-dkms", ""),
+        kernel("nvidia-kernel-open-dkms", "-open"),
         with_module(compute),
         one("nvidia-driver-libs", "nvidia-alternative"),
         one("xserver-xorg-video-nvidia", "nvidia-alternative"),
@@ -304,24 +305,26 @@ def nvlsm() -> Package:
     return Package("nvlsm", "2025.06.11-1", source="nvlsm")
 
 
-def _module(version: str, flavour: str) -> dict[str, str]:
-    build = _BUILD.replace("@VERSION@", version).replace("@LICENSE@", _LICENSES[flavour])
-    return {"postinst": build, "prerm": _UNBUILD.replace("@VERSION@", version)}
+def module(version: str, flavour: str, folder: str = "updates/dkms") -> dict[str, str]:
+    """The scripts of a package that brings the source of a kernel module, and lets DKMS build it."""
+    words = {"@VERSION@": version, "@LICENSE@": _LICENSES[flavour], "@FOLDER@": folder}
+    texts = {"postinst": _BUILD, "prerm": _UNBUILD}
+    for word, value in words.items():
+        texts = {name: text.replace(word, value) for name, text in texts.items()}
+    return texts
 
 
-def _library_files(version: str, *names: str) -> dict[str, str | File]:
-    return {f"{LIBRARIES}/{name}.{version}": f"stand-in for {name} {version}\n" for name in names}
-
-
-def _library_links(version: str, *names: str) -> dict[str, str]:
-    return {f"{LIBRARIES}/{name}.1": f"{name}.{version}" for name in names}
+def library(name: str, version: str, folder: str = LIBRARIES) -> tuple[dict[str, str | File], dict[str, str]]:
+    """The files and the links of a library."""
+    file = f"{folder}/{name}.{version}"
+    return {file: f"stand-in for {name} {version}\n"}, {f"{folder}/{name}.1": f"{name}.{version}"}
 
 
 def _blacklist(name: str) -> dict[str, str | File]:
     return {f"/lib/modprobe.d/{name}.conf": _BLACKLIST}
 
 
-def _persistenced() -> dict[str, str | File]:
+def persistenced() -> dict[str, str | File]:
     return {
         "/usr/bin/nvidia-persistenced": File(_PERSISTENCED, 0o755),
         "/lib/systemd/system/nvidia-persistenced.service": _PERSISTENCED_UNIT,
