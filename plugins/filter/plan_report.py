@@ -42,7 +42,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_report import Planned, report
 
-_PARTS = ("plan", "nodes", "brings", "why", "warnings")
+_PARTS = ("plan", "nodes", "brings", "why", "remarks")
 
 
 def plan_report(decided: Mapping[str, Any], environments: Mapping[str, Any] | None = None) -> str:

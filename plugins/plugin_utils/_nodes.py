@@ -271,7 +271,7 @@ def shared_problems(nodes: Sequence[Node]) -> list[str]:
 
 
 def node_problems(nodes: Sequence[Node], needs: Needs) -> list[str]:
-    """All that is wrong with nodes that reported, each alone, then all together."""
+    """All that is wrong with nodes that reported, each alone, then all together; but for what a plan needs of them."""
     settled = accelerator(nodes)
     alone = [
         problem
@@ -291,5 +291,4 @@ def node_problems(nodes: Sequence[Node], needs: Needs) -> list[str]:
         *twin_problems(nodes),
         *clock_problems(nodes, needs.clock_skew),
         *shared_problems(nodes),
-        *accelerator_problems(nodes),
     ]

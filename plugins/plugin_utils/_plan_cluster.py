@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node, accelerator_problems
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import brings, reported, request
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import differences, keep
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import wishes
@@ -45,8 +45,14 @@ class Cluster:
         return {name: now.get(name, then.get(name)) for name in self.members if name in now or name in then}
 
 
-def _told(conflict: Mapping[str, Any]) -> str:
-    return str(conflict["reason"])
+def _headless(cluster: Cluster, requests: Requests) -> list[str]:
+    """No GPU where one is needed, on all nodes that are known."""
+    here = {node.name: node for node in cluster.nodes}
+    known = [
+        here.get(name) or Node(name, {"fromzero_gpus": asked}, cluster.values.get(name, {}))
+        for name, asked in requests.items()
+    ]
+    return accelerator_problems(known) if known else []
 
 
 def _kinds(requests: Requests) -> list[list[str]]:
@@ -111,7 +117,7 @@ def _parted(cluster: Cluster, changed: Sequence[str]) -> list[str]:
 def decide(cluster: Cluster, resolve: Resolve) -> dict[str, Any]:
     """The plan of a cluster, or all that stands against one.
 
-    The result has C(problems) and C(warnings), sentences, and C(nearest), one, empty where there is none. Without
+    The result has C(problems) and C(remarks), sentences, and C(nearest), one, empty where there is none. Without
     problems it also has C(plan), what all nodes have in common; C(nodes), what is planned for each that the run looks
     at; C(brings), what each of those brings to a launch; C(why), sentences; C(record), what is to be written down.
     """
@@ -119,11 +125,15 @@ def decide(cluster: Cluster, resolve: Resolve) -> dict[str, Any]:
     found = cluster.found()
     requests = {name: request(part, cluster.values.get(name, {})) for name, part in found.items()}
     resolved = resolve(wished, requests)
-    problems += [_told(conflict) for conflict in resolved["conflicts"]]
+    headless = _headless(cluster, requests)
+    problems += headless
+    # The resolver says it too, and knows nothing of slots that are given.
+    told = [conflict for conflict in resolved["conflicts"] if not headless or conflict["subject"] != "accelerator"]
+    problems += [str(conflict["reason"]) for conflict in told]
     said = {
         "problems": problems,
         "nearest": (resolved["nearest"] or {}).get("text", ""),
-        "warnings": [*resolved["warnings"], *_unseen(cluster, found)],
+        "remarks": [*resolved["warnings"], *_unseen(cluster, found)],
     }
     if problems:
         return said
@@ -134,7 +144,7 @@ def decide(cluster: Cluster, resolve: Resolve) -> dict[str, Any]:
     record, changed = keep(cluster.before, after, cluster.outside)
     return {
         **said,
-        "warnings": [*said["warnings"], *_parted(cluster, changed)],
+        "remarks": [*said["remarks"], *_parted(cluster, changed)],
         "plan": plan,
         "nodes": {node.name: planned[node.name] for node in cluster.nodes},
         "brings": brought,

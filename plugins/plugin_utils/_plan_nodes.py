@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._accelerators import VENDORS, computing
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import slot_count
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import flag, resolve
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
@@ -15,7 +16,8 @@ Values = Mapping[str, Any]
 
 # What a node is given that concerns its own part of a plan.
 VARIABLES = (
-    "cluster_become", "nvidia_driver_manage", "nvidia_driver_branch", "nvidia_driver_version", "nvidia_driver_flavour",
+    "cluster_become", "hostfile_slots",
+    "nvidia_driver_manage", "nvidia_driver_branch", "nvidia_driver_version", "nvidia_driver_flavour",
 )  # fmt: skip
 # What decides a plan. Memory, UUIDs and process numbers do not, and would change the record for nothing.
 _GPU = ("vendor", "name", "architecture", "compute_capability", "gfx", "pci_id")
@@ -50,12 +52,10 @@ def _driver(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def reported(node: Node) -> dict[str, Any]:
     """What a node has that decides the plan, without what says nothing."""
-    gpus = node.facts.get("fromzero_gpus") or {}
+    gpus = [gpu for accelerator in VENDORS for gpu in computing(node.gpu_report, accelerator)]
     found = {
-        "gpus": _alike(gpus.get("gpus") or []),
-        "driver": _driver(gpus.get("driver") or {}) if gpus.get("gpus") else {},
-        "nvswitch": gpus.get("nvswitch"),
-        "secure_boot": gpus.get("secure_boot"),
+        "gpus": _alike(gpus),
+        "driver": _driver(node.gpu_report.get("driver") or {}) if gpus else {},
         "machine": node.facts.get("architecture"),
         "glibc": node.report.get("glibc"),
         "distribution": node.facts.get("distribution"),
@@ -77,8 +77,6 @@ def request(found: Mapping[str, Any], values: Values) -> dict[str, Any]:
     return {
         "gpus": gpus,
         "driver": found.get("driver") or {},
-        "nvswitch": found.get("nvswitch") or 0,
-        "secure_boot": found.get("secure_boot"),
         "machine": found.get("machine"),
         "glibc": found.get("glibc"),
         "distribution": found.get("distribution"),
@@ -96,5 +94,6 @@ def brings(node: Node, accelerator: str) -> dict[str, Any]:
     link = (node.facts.get("fromzero_network") or {}).get("link") or {}
     slots = slot_count(node.values.get("hostfile_slots"))
     if slots is None:
-        slots = slot_count(node.values.get("hostfile_cpu_slots", 1)) if accelerator == "cpu" else node.gpus
+        on_cpu = slot_count(node.values.get("hostfile_cpu_slots", 1))
+        slots = on_cpu if accelerator == "cpu" else node.gpus_for(accelerator)
     return {"interface": link.get("interface") or "", "address": link.get("address") or "", "slots": slots or 0}

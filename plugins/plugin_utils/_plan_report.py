@@ -26,7 +26,7 @@ class Planned:
     """What a run has planned for its nodes.
 
     plan: what all have in common. nodes: the plan of each, in the order of the inventory. brings: interface, address
-    and slots of each. environments: what the module environment_info found on each. why, warnings: sentences.
+    and slots of each. environments: what the module environment_info found on each. why, remarks: sentences.
     """
 
     plan: Mapping[str, Any]
@@ -34,7 +34,7 @@ class Planned:
     brings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     why: Sequence[str] = ()
-    warnings: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -87,8 +87,8 @@ def _driver_change(driver: Mapping[str, Any]) -> str | None:
     then = driver.get("version") or driver.get("then")
     branch = "" if "." in str(then) else "of branch "
     modules = f" with {driver['flavour']} kernel modules" if driver.get("flavour") else ""
-    reason = f" {driver['reason']}" if driver.get("reason") else ""
-    return words.format(now=driver.get("now"), then=f"{branch}{then}", modules=modules) + f".{reason}"
+    reason = f": {driver['reason']}" if driver.get("reason") else ""
+    return words.format(now=driver.get("now"), then=f"{branch}{then}", modules=modules) + f"{reason}."
 
 
 def _same(found: str, wanted: str) -> bool:
@@ -147,6 +147,6 @@ def report(planned: Planned) -> str:
         f"Stack {planned.plan.get('stack')}: {stack}",
         *_list("Why this one:", planned.why),
         *_list("To come:", changes(planned)),
-        *_list("Warnings:", planned.warnings),
+        *_list("Warnings:", planned.remarks),
     ]
     return "\n".join(lines)

@@ -21,6 +21,7 @@ DEFAULTS = [
     ("cluster_prefix", {"cluster_become": "false", "ansible_facts": LOGIN}, "/home/trainer/fromzero"),
     ("cluster_environment", {"cluster_prefix": "/srv/ai"}, "/srv/ai/envs/train"),
     ("cluster_accelerator", {}, "auto"),
+    ("cluster_stack", {}, "auto"),
     ("cluster_network", {}, ""),
     ("cluster_interface", {}, ""),
     ("cluster_head", {"groups": {"nodes": ["a", "b"]}}, "a"),
@@ -61,6 +62,8 @@ GIVEN = [
     ),
     ("cluster_environment", "/usr", "/usr"),
     ("cluster_accelerator", "cpu", "cpu"),
+    ("cluster_stack", "auto", "auto"),
+    ("cluster_stack", "torch-2.13-cpu", "torch-2.13-cpu"),
     ("cluster_interface", "bond0.12", "bond0.12"),
 ]
 
@@ -89,6 +92,9 @@ REFUSED = [
     ("cluster_environment", "train", "absolute path"),
     ("cluster_accelerator", "tpu", "one of auto, cuda, rocm, cpu"),
     ("cluster_accelerator", "CUDA", "one of auto, cuda, rocm, cpu"),
+    ("cluster_stack", "torch-2.13-cp", "such as torch-2.13-cpu"),
+    ("cluster_stack", "newest", "auto or the name of a stack, such as torch-2."),
+    ("cluster_stack", 2.13, "auto or the name of a stack, such as torch-2."),
     ("cluster_network", "10.0.0.0/33", "CIDR"),
     ("cluster_network", "10.0.0.5/24", "host bits"),
     ("cluster_network", "10.0.0.5", "length of the network"),

@@ -12,6 +12,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import (
     Needs,
     Node,
     accelerator,
+    accelerator_problems,
     lost_problems,
     node_problems,
     warnings,
@@ -134,17 +135,11 @@ NOT_WELL: list[tuple[str, Callable[[], list[Node]], list[str]]] = [
         ],
         ["cluster_environment comes to '/home/a/fromzero/envs/train' on a"],
     ),
-    (
-        "no GPU anywhere",
-        lambda: [node("a", values={}), node("b", values={})],
-        ["No NVIDIA or AMD GPU to compute on was found on any node"],
-    ),
-    ("cuda without a GPU", lambda: [node(values={"cluster_accelerator": "cuda"})], ["'cuda' but no NVIDIA GPU", "a;"]),
-    (
-        "rocm on NVIDIA's GPUs",
-        lambda: [node(gpus=2, values={"cluster_accelerator": "rocm"})],
-        ["'rocm' but no AMD GPU was found on a;"],
-    ),
+]
+HEADLESS: list[tuple[list[Node], list[str]]] = [
+    ([node("a", values={}), node("b", values={})], ["No NVIDIA or AMD GPU to compute on was found on any node"]),
+    ([node(values={"cluster_accelerator": "cuda"})], ["'cuda' but no NVIDIA GPU", "a;"]),
+    ([node(gpus=2, values={"cluster_accelerator": "rocm"})], ["'rocm' but no AMD GPU was found on a;"]),
 ]
 
 WELL: list[tuple[str, Callable[[], list[Node]]]] = [
@@ -196,7 +191,14 @@ def test_what_cannot_work_is_told_in_one_sentence(nodes: Callable[[], list[Node]
 
 @pytest.mark.parametrize("nodes", [case[1] for case in WELL], ids=[case[0] for case in WELL])
 def test_what_can_work_is_left_alone(nodes: Callable[[], list[Node]]) -> None:
-    assert node_problems(nodes(), NEEDS) == []
+    assert node_problems(nodes(), NEEDS) == accelerator_problems(nodes()) == []
+
+
+@pytest.mark.parametrize(("nodes", "said"), HEADLESS)
+def test_no_gpu_where_one_is_needed_is_told_in_one_sentence(nodes: list[Node], said: list[str]) -> None:
+    problems = accelerator_problems(nodes)
+    assert len(problems) == 1, problems
+    assert all(part in problems[0] for part in said), problems[0]
 
 
 def test_all_problems_come_at_once() -> None:

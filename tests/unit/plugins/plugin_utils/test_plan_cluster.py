@@ -45,7 +45,7 @@ def test_a_plan_is_one_for_all_with_a_part_for_each() -> None:
     assert found["plan"] == {"stack": "x", "accelerator": "cuda", "python": "3.11", **OLDER}
     assert found["nodes"] == {name: {"driver": {"action": "keep"}, "gpus": "some"} for name in ("a", "b")}
     assert found["brings"]["a"] == {"interface": "eth0", "address": "10.0.0.1", "slots": 2}
-    assert found["warnings"] == ["It is a rehearsal."]
+    assert found["remarks"] == ["It is a rehearsal."]
 
 
 def test_the_nodes_that_hold_the_others_back_are_named() -> None:
@@ -77,7 +77,7 @@ def test_nodes_outside_a_limited_run_count_as_they_were() -> None:
     assert found["plan"]["torch"]["build"] == "cu126"
     assert list(found["nodes"]) == ["a"]
     assert found["record"] == before
-    assert found["warnings"] == ["It is a rehearsal."]
+    assert found["remarks"] == ["It is a rehearsal."]
 
 
 def test_a_node_that_is_down_counts_as_it_was() -> None:
@@ -96,14 +96,14 @@ def test_a_node_that_left_the_inventory_counts_no_more() -> None:
 
 def test_a_node_that_no_run_has_seen_is_named() -> None:
     found = decide(cluster("a b c", [node("a")]), resolve)
-    assert found["warnings"][1:] == ["The plan is made without b and c, which no run has looked at yet."]
+    assert found["remarks"][1:] == ["The plan is made without b and c, which no run has looked at yet."]
     assert list(found["record"]["nodes"]) == ["a"]
 
 
 def test_a_limited_run_that_would_change_the_plan_of_the_others_says_so_and_leaves_it_written() -> None:
     before = decide(cluster("a b", [node("a"), node("b")]), resolve)["record"]
     found = decide(cluster("a b c", [node("c", "7.0")], before), resolve)
-    assert found["warnings"][1:] == [
+    assert found["remarks"][1:] == [
         "This run comes to another plan than the one for a and b: torch 2.13.0+cu130 becomes 2.13.0+cu126, CUDA 13.0 "
         "becomes 12.6. Run without --limit, so that all nodes get it."
     ]
@@ -113,4 +113,26 @@ def test_a_limited_run_that_would_change_the_plan_of_the_others_says_so_and_leav
     # The same run without --limit.
     whole = decide(cluster("a b c", [node("a"), node("b"), node("c", "7.0")], found["record"]), resolve)
     assert whole["record"]["torch"]["build"] == "cu126"
-    assert whole["warnings"][1:] == []
+    assert whole["remarks"][1:] == []
+
+
+def test_no_gpu_on_any_node_is_told_once_and_a_node_outside_the_run_may_have_them() -> None:
+    def none(wished: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        if any(asked["gpus"] for asked in nodes.values()):
+            return resolve(wished, nodes)
+        conflict = {"hosts": [], "subject": "accelerator", "reason": "No GPU was found on any node."}
+        return {"plan": None, "conflicts": [conflict], "nearest": None, "warnings": []}
+
+    [problem] = decide(cluster("a b", [node("a", count=0)]), none)["problems"]
+    assert problem.startswith("No NVIDIA or AMD GPU to compute on was found on a;")
+    before = decide(cluster("a b", [node("a", count=0), node("b")]), none)["record"]
+    assert decide(cluster("a b", [node("a", count=0)], before), none)["problems"] == []
+
+
+def test_a_cuda_wish_without_gpus_is_told_unless_slots_are_given() -> None:
+    values: dict[str, Any] = {"cluster_accelerator": "cuda"}
+    bare = Node("a", {}, values)
+    found = decide(cluster("a", [bare], values={"a": values}), resolve)
+    assert found["problems"][0].startswith("cluster_accelerator is 'cuda' but no NVIDIA GPU was found on a;")
+    slots = Node("a", {}, {**values, "hostfile_slots": 2})
+    assert decide(cluster("a", [slots], values={"a": values}), resolve)["problems"] == []

@@ -39,7 +39,7 @@ def node(gpus: list[dict[str, Any]], **values: Any) -> Node:
         "architecture": "x86_64",
         "distribution": "Debian",
         "distribution_version": "12.12",
-        "fromzero_gpus": {"gpus": seen, "driver": DRIVER if gpus else {}, "nvswitch": 6, "secure_boot": None},
+        "fromzero_gpus": {"gpus": seen, "driver": DRIVER if gpus else {}},
         "fromzero_node": {"glibc": "2.36"},
         "fromzero_network": {"link": {"interface": "eth1", "address": "10.0.0.7"}},
     }
@@ -51,12 +51,11 @@ def test_the_resolver_gets_what_a_node_reports() -> None:
     assert [gpu["name"] for gpu in asked["gpus"]] == [A100["name"], V100["name"], V100["name"]]
     assert [gpu["index"] for gpu in asked["gpus"]] == [0, 1, 2]
     assert asked["gpus"][2] == {**V100, "index": 2}
-    assert {name: asked[name] for name in ("machine", "glibc", "distribution", "distribution_version", "nvswitch")} == {
+    assert {name: asked[name] for name in ("machine", "glibc", "distribution", "distribution_version")} == {
         "machine": "x86_64",
         "glibc": "2.36",
         "distribution": "Debian",
         "distribution_version": "12.12",
-        "nvswitch": 6,
     }
     assert asked["driver"] == {
         "loaded": "450.80.02",
@@ -70,11 +69,21 @@ def test_what_is_written_down_is_short_and_says_nothing_of_the_moment() -> None:
     found = reported(node([V100] * 8))
     assert found["gpus"] == [{**{key: value for key, value in V100.items() if value}, "count": 8}]
     assert "users" not in found["driver"]
-    assert "secure_boot" not in found
+
+
+def test_graphics_that_compute_nothing_are_left_out() -> None:
+    inside = {"vendor": "amd", "name": None, "gfx": None}
+    mi210 = {"vendor": "amd", "name": "AMD Instinct MI210", "gfx": "gfx90a"}
+    assert [gpu["name"] for gpu in reported(node([inside, A100]))["gpus"]] == [A100["name"]]
+    assert [gpu["name"] for gpu in reported(node([inside, mi210]))["gpus"]] == [mi210["name"]]
+    assert "gpus" not in reported(node([inside]))
 
 
 def test_packages_count_where_nothing_else_tells_the_version() -> None:
-    facts = {"driver": {**DRIVER, "loaded": None, "library": None, "flavour": None, "built": {"version": None}}}
+    facts = {
+        "gpus": [V100],
+        "driver": {**DRIVER, "loaded": None, "library": None, "flavour": None, "built": {"version": None}},
+    }
     assert request(reported(Node("a", {"fromzero_gpus": facts})), {})["driver"] == {
         "built": {"version": None},
         "packages": [{"name": "nvidia-driver-450", "version": "450.80.02-1"}],
@@ -83,8 +92,8 @@ def test_packages_count_where_nothing_else_tells_the_version() -> None:
 
 def test_a_node_that_reported_nothing_asks_for_nothing() -> None:
     asked = request(reported(Node("a", {})), {})
-    assert (asked["gpus"], asked["nvswitch"], asked["driver"]) == ([], 0, {})
-    assert {asked["glibc"], asked["machine"], asked["secure_boot"]} == {None}
+    assert (asked["gpus"], asked["driver"]) == ([], {})
+    assert {asked["glibc"], asked["machine"]} == {None}
 
 
 @pytest.mark.parametrize(

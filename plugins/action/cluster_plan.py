@@ -1,0 +1,64 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_cluster import Cluster, decide
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import VARIABLES as OF_A_NODE
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import RecordError, recall, store
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import VARIABLES as OF_ALL
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
+
+_SPEC = {
+    "path": {"type": "path", "required": True},
+    "problems": {"type": "list", "elements": "str", "default": []},
+}
+
+
+class ActionModule(ActionBase):
+    """Hands the reports of the nodes and the wishes of the user to the one who decides."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _checked, arguments = self.validate_argument_spec(argument_spec=_SPEC)
+        path = Path(arguments["path"])
+        view = View(task_vars or {}, self._templar.template)
+        try:
+            before = recall(path)
+        except RecordError as error:
+            return {**result, **_refusal([*plain(arguments["problems"]), str(error)])}
+        decided = decide(_cluster(view, before), resolve_stack)
+        for remark in decided["remarks"]:
+            self._display.warning(remark)
+        problems = [*plain(arguments["problems"]), *decided["problems"]]
+        if problems:
+            return {**result, **_refusal(problems, decided["nearest"])}
+        record = decided.pop("record")
+        if not self._task.check_mode:
+            store(path, record)
+        # What the control node writes down tells of this run; it is no state of a node that changes.
+        return {**result, **decided, "changed": False}
+
+
+def _cluster(view: View, before: dict[str, Any]) -> Cluster:
+    members = view.groups.get("nodes", [])
+    here = view.hosts("ansible_play_hosts")
+    asked = set(view.hosts("ansible_play_hosts_all"))
+    return Cluster(
+        members=members,
+        nodes=view.nodes([name for name in members if name in here]),
+        outside=[name for name in members if name not in asked],
+        values=view.values(members, (*OF_ALL, *OF_A_NODE)),
+        before=before,
+    )
+
+
+def _refusal(problems: list[str], nearest: str = "") -> dict[str, Any]:
+    told = "\n- ".join(["The nodes cannot work together, and nothing was changed:", *problems])
+    return {"failed": True, "msg": f"{told}\n{nearest}".rstrip()}
