@@ -69,6 +69,14 @@ def test_environment_selects_the_cpu(environment):
     assert environment["OMP_NUM_THREADS"] == "1"
 
 
+def test_environment_leads_to_the_toolkit_that_was_proved_and_to_its_compiler(environment):
+    assert environment["CUDA_HOME"] == "/usr/local/cuda-11.8"
+    folders = environment["PATH"].split(":")
+    assert folders.index("/usr/local/cuda-11.8/bin") < folders.index("/usr/bin")
+    assert environment["NVCC_CCBIN"] == environment["CXX"] == "/usr/bin/g++-11"
+    assert "LD_LIBRARY_PATH" not in environment
+
+
 def test_environment_carries_what_the_user_sets(environment):
     assert environment["HF_HOME"] == "/data/hf home"
 
