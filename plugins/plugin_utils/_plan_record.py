@@ -70,7 +70,7 @@ def store(path: Path, record: Record) -> None:
 
 def headline(plan: Record) -> dict[str, str]:
     """What a reader knows a plan by: the name of each part -> its version; parts that it leaves out have none."""
-    torch, cuda, apex = plan.get("torch") or {}, plan.get("cuda") or {}, plan.get("apex") or {}
+    torch, cuda = plan.get("torch") or {}, plan.get("cuda") or {}
     build = f"+{torch['build']}" if torch.get("build") else ""
     parts = {
         "accelerator": plan.get("accelerator"),
@@ -78,7 +78,6 @@ def headline(plan: Record) -> dict[str, str]:
         "torch": f"{torch['version']}{build}" if torch.get("version") else None,
         "CUDA": cuda.get("version"),
         "DeepSpeed": plan.get("deepspeed"),
-        "apex": apex.get("ref"),
     }
     return {name: str(value) for name, value in parts.items() if value}
 

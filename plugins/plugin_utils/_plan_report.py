@@ -14,9 +14,9 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record im
 
 _COLUMNS = ("node", "GPU", "driver", "CUDA", "torch", "interface", "address", "slots")
 _DRIVER = {
-    "install": "driver {then}{modules} is installed",
+    "install": "{then}{modules} is installed",
     "upgrade": "driver {now} is replaced by {then}{modules}",
-    "reload": "driver {then} is loaded in place of {now}",
+    "reload": "{then} is loaded in place of {now}",
     "keep": "driver {now} stays",
 }
 
@@ -84,11 +84,11 @@ def _driver_change(driver: Mapping[str, Any]) -> str | None:
     words = _DRIVER.get(str(driver.get("action")))
     if words is None:
         return None
-    then = driver.get("version") or driver.get("then")
-    branch = "" if "." in str(then) else "of branch "
+    version = str(driver.get("version") or driver.get("then"))
+    then = f"driver {version}" if "." in version else f"a driver of branch {version}"
     modules = f" with {driver['flavour']} kernel modules" if driver.get("flavour") else ""
     reason = f": {driver['reason']}" if driver.get("reason") else ""
-    return words.format(now=driver.get("now"), then=f"{branch}{then}", modules=modules) + f"{reason}."
+    return words.format(now=driver.get("now"), then=then, modules=modules) + f"{reason}."
 
 
 def _same(found: str, wanted: str) -> bool:
