@@ -197,6 +197,11 @@ ansible_facts:
                   returned: success
                   type: str
                   sample: 550.54.14
+                flavour:
+                  description: V(open) or V(proprietary), of that module.
+                  returned: success
+                  type: str
+                  sample: open
                 kernels:
                   description: The releases of all kernels that have a module.
                   returned: success
@@ -320,7 +325,7 @@ def main() -> None:
     environment = {**os.environ, "LC_ALL": "C"}
 
     def called(command: Sequence[str]) -> Finished | None:
-        program = module.get_bin_path(command[0], opt_dirs=["/usr/sbin", "/sbin"])
+        program = module.get_bin_path(command[0])
         if program is None:
             return None
         try:
