@@ -10,7 +10,7 @@ version_added: 0.1.0
 short_description: All that is wrong with an inventory, as sentences
 description:
   - Judges groups, names, addresses, C(cluster_*) variables and the variables of all roles of this collection, without
-    a connection to any node.
+    a connection to any node. Variables that decide the one stack of the cluster must not contradict each other.
   - A variable whose value cannot be evaluated before facts are gathered is passed over; its role judges it later.
   - Warns about variables that nothing reads but that are spelt almost like one of the collection's.
   - Says so where C(--limit) leaves no node; all nodes are judged anyway.
@@ -42,10 +42,12 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
     misspelt,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import ACCELERATOR_FACT, KNOBS
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import PLAN_FACT
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_options
 
 _CONNECTION = ("ansible_host", "ansible_port", "ansible_ssh_host", "ansible_ssh_port")
-_NOT_FROM_THE_INVENTORY = ("ansible_", "__", "fromzero_", ACCELERATOR_FACT)
+_NOT_FROM_THE_INVENTORY = ("ansible_", "__", "fromzero_", ACCELERATOR_FACT, PLAN_FACT)
 
 
 class LookupModule(LookupBase):
@@ -62,5 +64,6 @@ class LookupModule(LookupBase):
         given = view.values(nodes, {*options, *KNOBS, *_CONNECTION})
         return [
             *inventory_problems(view.groups, given, options),
+            *wishes(nodes, given)[1],
             *limit_problems(nodes, view.hosts("ansible_play_hosts_all")),
         ]

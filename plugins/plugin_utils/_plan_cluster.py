@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node, accelerator_problems
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import brings, reported, request
@@ -75,7 +76,8 @@ def _limits(plan: Mapping[str, Any], wished: Mapping[str, Any], requests: Reques
         better = differences(plan, without) if without else []
         if better:
             verb, it = ("decides", "it") if len(kind) == 1 else ("decide", "them")
-            found.append(f"{named(kind)} {verb}: without {it} {', '.join(better)}.")
+            gpus = plan["nodes"][kind[0]].get("gpus")
+            found.append(f"{named(kind)}{f' ({gpus})' if gpus else ''} {verb}: without {it} {', '.join(better)}.")
     return found
 
 
@@ -83,7 +85,8 @@ def _why(plan: Mapping[str, Any], wished: Mapping[str, Any], requests: Requests,
     asked = [name if value is True else f"{name} {value}" for name, value in wished.items()]
     found = [f"Wished for: {', '.join(asked)}."] if asked else []
     found += _limits(plan, wished, requests, resolve)
-    return found or ["It is the newest that all nodes can run and that is known to train on several nodes."]
+    curated = {row["stack"]: row["why"] for row in rows("stacks")["stacks"]}
+    return [*found, f"{plan['stack']}: {curated[plan['stack']]}."] if plan["stack"] in curated else found
 
 
 def _entries(cluster: Cluster, found: Mapping[str, Any], planned: Requests, brought: Requests) -> dict[str, Any]:
@@ -148,6 +151,6 @@ def decide(cluster: Cluster, resolve: Resolve) -> dict[str, Any]:
         "plan": plan,
         "nodes": {node.name: planned[node.name] for node in cluster.nodes},
         "brings": brought,
-        "why": _why(plan, wished, requests, resolve),
+        "why": _why(resolved["plan"], wished, requests, resolve),
         "record": record,
     }

@@ -87,7 +87,7 @@ def _driver_change(driver: Mapping[str, Any]) -> str | None:
     version = str(driver.get("version") or driver.get("then"))
     then = f"driver {version}" if "." in version else f"a driver of branch {version}"
     modules = f" with {driver['flavour']} kernel modules" if driver.get("flavour") else ""
-    reason = f": {driver['reason']}" if driver.get("reason") else ""
+    reason = f" ({driver['reason']})" if driver.get("reason") else ""
     return words.format(now=driver.get("now"), then=then, modules=modules) + f"{reason}."
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import shown
 
 Values = Mapping[str, Any]
@@ -135,7 +136,8 @@ def wishes(nodes: Sequence[str], given: Mapping[str, Values]) -> tuple[dict[str,
         holders = _by_wish(nodes, given, wish.read)
         if len(holders) == 1:
             found[name] = next(iter(holders))
-        elif holders:
+        elif holders and not set(wish.variables) <= set(KNOBS):
+            # Those of the whole collection are told with the inventory.
             problems.append(_several(wish, holders, given))
     problems += list(_by_wish(nodes, given, _wheel_problem))
     return found, problems

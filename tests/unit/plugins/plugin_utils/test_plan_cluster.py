@@ -51,16 +51,26 @@ def test_a_plan_is_one_for_all_with_a_part_for_each() -> None:
 def test_the_nodes_that_hold_the_others_back_are_named() -> None:
     nodes = [node("a"), node("b", "7.0"), node("c"), node("d", "7.0")]
     assert decide(cluster("a b c d", nodes), resolve)["why"] == [
-        "b and d decide: without them torch 2.13.0+cu126 becomes 2.13.0+cu130, CUDA 12.6 becomes 13.0."
+        "b and d (some) decide: without them torch 2.13.0+cu126 becomes 2.13.0+cu130, CUDA 12.6 becomes 13.0."
     ]
     assert decide(cluster("a b", nodes[:2]), resolve)["why"] == [
-        "b decides: without it torch 2.13.0+cu126 becomes 2.13.0+cu130, CUDA 12.6 becomes 13.0."
+        "b (some) decides: without it torch 2.13.0+cu126 becomes 2.13.0+cu130, CUDA 12.6 becomes 13.0."
     ]
 
 
 def test_what_was_wished_for_is_a_reason() -> None:
     wished = {"a": {"torch_version": "2.13.0", "hostfile_precision": "bf16"}}
     assert decide(cluster("a", [node("a")], values=wished), resolve)["why"] == ["Wished for: torch 2.13.0, bf16."]
+
+
+def test_a_curated_stack_says_what_it_is_for() -> None:
+    def curated(wished: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        found = resolve(wished, nodes)
+        return {**found, "plan": {**found["plan"], "stack": "torch-2.13-cu126"}}
+
+    [why] = decide(cluster("a", [node("a")]), curated)["why"]
+    assert why.startswith("torch-2.13-cu126: ")
+    assert "Volta" in why
 
 
 def test_all_that_stands_against_a_plan_is_told_together() -> None:

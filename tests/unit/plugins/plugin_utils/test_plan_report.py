@@ -50,7 +50,7 @@ DRIVERS = [
     (entry("x", "keep", "580.95.05", "580.95.05"), "driver 580.95.05 stays."),
     (
         entry("x", "keep", "580.95.05", "580.95.05", reason="it is new enough"),
-        "driver 580.95.05 stays: it is new enough.",
+        "driver 580.95.05 stays (it is new enough).",
     ),
     (
         entry("x", "upgrade", "450.80.02", "580", flavour="proprietary"),

@@ -71,6 +71,10 @@ def test_wishes_that_differ_are_told_with_their_nodes_and_left_out() -> None:
     ]
 
 
+def test_a_variable_that_is_judged_with_the_inventory_is_not_told_again() -> None:
+    assert wishes(["a", "b"], {"a": {"cluster_accelerator": "cpu"}, "b": {"cluster_accelerator": "cuda"}}) == ({}, [])
+
+
 def test_a_wheel_for_another_python_is_told_once_with_both_ways_out() -> None:
     values = {"torch_wheels": [WHEEL], "conda_python_version": "3.11"}
     _found, problems = wishes(["a", "b"], {"a": values, "b": values})
