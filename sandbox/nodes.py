@@ -25,6 +25,7 @@ USER = "trainer"
 BOOT_SECONDS = 120
 # Several containers start faster together, but docker serialises most of it: more threads only queue.
 WORKERS = 4
+SEES_ALL = ("--cap-add", "SYS_PTRACE")
 ATTEMPTS = 5
 
 
@@ -164,7 +165,8 @@ def _start(cluster: Cluster, node: str, subnet: IPv4Network) -> None:
         [
             *("docker", "run", "--detach", "--name", container, "--hostname", node),
             *("--label", f"{LABEL}={cluster.name}", "--network", _network(cluster.name), "--ip", address),
-            *(word for digest in _world(cluster, node) for word in ("--label", f"{WORLD}={digest}")),
+            # Root of a server sees which files the processes of others hold open.
+            *(word for digest in _world(cluster, node) for word in ("--label", f"{WORLD}={digest}", *SEES_ALL)),
             # A node that reboots ends its container: systemd may not restart the machine that carries it.
             *("--restart", "unless-stopped"),
             # What systemd needs in a container that is not privileged.
@@ -217,6 +219,9 @@ def _key(folder: Path) -> Path:
 def _inventory(cluster: Cluster, addresses: Sequence[str]) -> Path:
     """Write the inventory as a user would: group nodes, an address each, and how to log in."""
     hosts = {node: {"ansible_host": address} for node, address in zip(cluster.nodes, addresses, strict=True)}
+    for node, file in cluster.worlds.items():
+        # For tests, which compare what a node is found to be with what it is.
+        hosts[node]["sandbox_world"] = str(file)
     known_hosts = cluster.folder / "known_hosts"
     variables = {
         "ansible_user": USER,

@@ -32,7 +32,7 @@ def modprobe(machine: Machine, arguments: Sequence[str]) -> int:
     names = [_canonical(word) for word in arguments if not word.startswith("-")]
     names = [name for name in names if "=" not in name]
     if not names or any(name not in _OURS for name in names):
-        os.execv("/usr/sbin/modprobe", ["modprobe", *arguments])
+        os.execv("/usr/bin/kmod", ["modprobe", *arguments])
     quiet = bool(flags & {"-q", "--quiet"})
     if flags & {"-r", "--remove"}:
         return _modprobe_remove(machine, names, quiet)

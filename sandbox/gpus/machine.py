@@ -263,10 +263,7 @@ class Machine:
             quiet = ["--force-all", "--force-unsafe-io", "--install"]
             subprocess.run(["dpkg", *quiet, *debs], check=False, capture_output=True)
         self._as_said()
-        for name in PROGRAMS:
-            link = self.root / "usr/local/bin" / name
-            if not link.is_symlink():
-                link.symlink_to(Path(SIMULATOR, name))
+        write(self.root, {path: Link(f"{SIMULATOR}/{Path(path).name}") for path in PROGRAMS})
         self.cover()
         self.kernel = at_creation(self.world)
         self.persistence = self.world.driver.persistence
@@ -371,8 +368,11 @@ class Machine:
 
 
 NEEDS = {"nvidia_uvm": ("nvidia",), "nvidia_modeset": ("nvidia",), "nvidia_drm": ("nvidia_modeset",)}
-# Found before those of the distribution, which would ask the kernel of the machine that carries the node.
-PROGRAMS = ("lsmod", "modprobe", "rmmod", "modinfo", "lsinitramfs", "update-initramfs", "mokutil")
+# In the place of the distribution's, which would ask the kernel of the machine that carries the node.
+PROGRAMS = (
+    *("usr/bin/lsinitramfs", "usr/bin/lsmod", "usr/bin/mokutil"),
+    *("usr/sbin/lsmod", "usr/sbin/modinfo", "usr/sbin/modprobe", "usr/sbin/rmmod", "usr/sbin/update-initramfs"),
+)
 
 
 def _denies(text: str, name: str) -> bool:
