@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
     Row,
     accelerator_of,
+    apex_fits,
     apex_for,
     cuda_of,
-    cudas,
     deepspeed_fault,
     deepspeeds,
     key,
     minor,
     newest_release,
     stacks,
-    toolkit_fits,
+    toolkits_for,
+    torch_row,
     torches,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Complaint, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, span
 
 # The python of a composed stack, as far as its torch has wheels for it.
 _PYTHON = "3.11"
@@ -31,7 +33,7 @@ _NCCL_BF16 = "2.10.3"
 
 @dataclass(frozen=True)
 class Candidate:
-    """One set. cuda: minor of the toolkit, none without one; torch_cuda: what torch was built with."""
+    """One set. cuda, release: of the toolkit, none without one. known: whether there is a row for its torch."""
 
     stack: str
     torch: str
@@ -42,8 +44,8 @@ class Candidate:
     apex: str | None
     cuda: str | None
     release: str | None
-    unknown: bool = False
-    complaints: tuple[Complaint, ...] = ()
+    known: bool = True
+    faults: tuple[Remark, ...] = ()
 
     @property
     def accelerator(self) -> str:
@@ -51,6 +53,7 @@ class Candidate:
 
     @property
     def torch_cuda(self) -> str | None:
+        """The CUDA that torch was built with."""
         return cuda_of(self.build) if self.accelerator == "cuda" else None
 
     @property
@@ -59,118 +62,104 @@ class Candidate:
         return f"torch {self.torch}+{self.build}"
 
 
-def row_of(torch: str) -> Row | None:
-    """The row of a torch; that of the newest for one that is newer than all."""
-    known = torches()
-    if torch in known:
-        return known[torch]
-    newest = list(known)[-1]
-    return {**known[newest], "torchvision": None, "torchaudio": None} if key(torch) > key(newest) else None
-
-
-def _python(wishes: Wishes, row: Row, curated: Row, unknown: bool) -> tuple[str, list[Complaint]]:
-    has: list[str] = list(row["python"])
+def _python(wishes: Wishes, torch: str, row: Row, curated: Row) -> tuple[str, list[Remark]]:
+    has = [str(python) for python in row["python"]]
     if not wishes.python:
         return str(curated.get("python") or (_PYTHON if _PYTHON in has else has[-1])), []
-    if minor(wishes.python) in has or (unknown and key(minor(wishes.python)) >= key(has[0])):
+    wished = minor(wishes.python)
+    every = [*has, *row.get("python_torch_only", ())]
+    if wished in every or (torch not in torches() and key(wished) >= key(has[0])):
         return wishes.python, []
-    reason = f"torch {row['torch']} has wheels for python {has[0]} to {has[-1]}, not for {wishes.python}."
-    return wishes.python, [Complaint("python", reason)]
+    return wishes.python, [Remark("python", f"torch {torch} has wheels for python {span(every)}, not for {wished}.")]
 
 
-def _deepspeed(wishes: Wishes, torch: str, curated: Row, headless: bool) -> tuple[str, list[Complaint]]:
+def _deepspeed(wishes: Wishes, torch: str, curated: Row, headless: bool) -> tuple[str, list[Remark]]:
     own = wishes.deepspeed or str(curated.get("deepspeed") or "")
-    if own:
-        fault = deepspeed_fault(own, torch, headless)
-        if not fault:
-            return own, []
-        if wishes.deepspeed:
-            return own, [Complaint("deepspeed", f"DeepSpeed {own} does not work with torch {torch}: {fault}.")]
-    fitting = next(
-        (version for version in reversed(deepspeeds()) if not deepspeed_fault(version, torch, headless)), None
-    )
+    fault = deepspeed_fault(own, torch, headless) if own else None
+    if own and not fault:
+        return own, []
+    if wishes.deepspeed:
+        return own, [Remark("deepspeed", f"DeepSpeed {own} does not work with torch {torch}: {fault}.")]
+    every = list(reversed(deepspeeds()))
+    fitting = next((version for version in every if not deepspeed_fault(version, torch, headless)), None)
     if fitting:
         return fitting, []
-    newest = list(deepspeeds())[-1]
-    return newest, [
-        Complaint("deepspeed", f"No DeepSpeed works with torch {torch}: {deepspeed_fault(newest, torch, headless)}.")
-    ]
+    fault = deepspeed_fault(every[0], torch, headless)
+    return every[0], [Remark("torch", f"No DeepSpeed works with torch {torch}: {fault}.")]
+
+
+def _toolkit(wishes: Wishes, torch: str, build: str, deepspeed: str) -> tuple[str | None, str | None, list[Remark]]:
+    """Minor and release of the toolkit."""
+    own = cuda_of(build) if accelerator_of(build) == "cuda" else None
+    if own and not wishes.cuda:
+        pinned = str(torch_row(torch).get("cuda_release") or "")
+        return own, pinned if minor(pinned) == own else newest_release(own), []
+    if not wishes.cuda:
+        return None, None, []
+    name = VARIABLES["cuda"]
+    if own is None:
+        said = (
+            f"{name} begins with {wishes.cuda}, and torch {torch}+{build} computes without CUDA; leave one of both out."
+        )
+        return None, None, [Remark("cuda", said)]
+    wished = minor(wishes.cuda)
+    release = wishes.cuda if wishes.cuda != wished else newest_release(wished)
+    if wished in toolkits_for(deepspeed, own):
+        return wished, release, []
+    said = (
+        f"{name} begins with {wishes.cuda}, and torch {torch}+{build} has CUDA {own}: DeepSpeed {deepspeed} compiles "
+        f"its ops for that only with {span(toolkits_for(deepspeed, own))}."
+    )
+    return wished, release, [Remark("cuda", said)]
 
 
 def _apex(
-    wishes: Wishes, torch: str, curated: Row, cuda: str | None, toolkit: str | None
-) -> tuple[str | None, list[Complaint]]:
-    if cuda is None:
-        wanted = wishes.apex not in ("", "none")
-        reason = "apex is built for CUDA, and this stack has none; leave apex out."
-        return None, [Complaint("apex", reason)] if wanted else []
+    wishes: Wishes, torch: str, curated: Row, python: str, cudas: tuple[str | None, str | None]
+) -> tuple[str | None, list[Remark]]:
+    """The ref of apex; cudas: torch's and the toolkit's."""
+    wanted = wishes.apex not in ("", "none")
+    own, toolkit = cudas
     if wishes.apex == "none":
         return None, []
-    ref = wishes.apex if wishes.apex not in ("", "fitting") else str(curated.get("apex") or apex_for(torch) or "")
-    if cuda != toolkit:
-        if not wishes.apex:
-            return None, []
-        reason = (
-            f"apex is compiled only by the CUDA that torch was built with: torch's is {cuda}, and "
-            f"cuda_toolkit_versions begins with {toolkit}."
-        )
-        return ref, [Complaint("apex", reason)]
-    if not ref and wishes.apex:
-        return None, [Complaint("apex", f"No apex is known for torch {torch}.")]
-    return ref or None, []
-
-
-def _toolkit(wishes: Wishes, torch: str, build: str, deepspeed: str) -> tuple[str | None, str | None, list[Complaint]]:
-    """Minor and release of the toolkit."""
-    own = cuda_of(build) if accelerator_of(build) == "cuda" else None
-    if not wishes.cuda:
-        row = row_of(torch) or {}
-        pinned = str(row.get("cuda_release") or "")
-        release = pinned if own and minor(pinned) == own else newest_release(own) if own else None
-        return own, release, []
-    wished = minor(wishes.cuda)
-    release = wishes.cuda if wishes.cuda != wished else newest_release(wished)
     if own is None:
-        reason = f"cuda_toolkit_versions begins with {wishes.cuda}, and torch {torch}+{build} computes without CUDA."
-        return None, None, [Complaint("cuda", reason)]
-    if toolkit_fits(deepspeed, wished, own):
-        return wished, release, []
-    reason = (
-        f"DeepSpeed {deepspeed} does not compile with CUDA {wished} for torch {torch}+{build}, whose CUDA is {own}; "
-        f"the toolkit must be {own}"
-        + ("." if int(own.split(".", maxsplit=1)[0]) >= 13 or wished[:2] != own[:2] else " or near it.")
-    )
-    return wished, release, [Complaint("cuda", reason)]
+        said = "apex is built for CUDA, and torch computes without it here; leave apex out."
+        return None, [Remark("apex", said)] if wanted else []
+    ref = wishes.apex if wishes.apex not in ("", "fitting") else str(curated.get("apex") or apex_for(torch) or "")
+    if own != toolkit:
+        said = (
+            f"apex compiles only with the very CUDA of torch: that is {own}, and {VARIABLES['cuda']} begins with "
+            f"{toolkit}; make them equal, or leave apex out."
+        )
+        return (ref, [Remark("apex", said)]) if wanted else (None, [])
+    fault = apex_fits(ref, python) if ref else f"none is known for torch {torch}"
+    if fault:
+        return (ref or None, [Remark("apex", f"apex {ref}: {fault}.".replace(" :", ":"))]) if wanted else (None, [])
+    return ref, []
 
 
-def _bf16(wishes: Wishes, row: Row, accelerator: str) -> list[Complaint]:
+def _bf16(wishes: Wishes, torch: str, row: Row, accelerator: str) -> list[Remark]:
     if not wishes.bf16 or accelerator != "cuda" or key(row["nccl"]) >= key(_NCCL_BF16):
         return []
-    reason = f"bf16 needs NCCL {_NCCL_BF16} or newer, and torch {row['torch']} has {row['nccl']} inside."
-    return [Complaint("bf16", reason)]
+    return [Remark("bf16", f"bf16 needs NCCL {_NCCL_BF16} or newer, and torch {torch} has {row['nccl']} inside.")]
 
 
 def compose(wishes: Wishes, torch: str, build: str, headless: bool, curated: Row | None = None) -> Candidate:
     """The set for a torch and its build, with what the wishes have against it.
 
-    :param headless: whether some node computes without a GPU, which some DeepSpeed cannot be imported on.
+    :param headless: whether some node computes without a GPU; there are DeepSpeeds that cannot be imported there.
+    :param curated: the stack that gives what is not wished for.
     """
-    row = row_of(torch) or {}
-    unknown = torch not in torches()
-    own: Row = curated or {}
-    python, python_faults = _python(wishes, row, own, unknown)
+    row, own = torch_row(torch), curated or {}
+    accelerator = accelerator_of(build)
+    torch_cuda = cuda_of(build) if accelerator == "cuda" else None
+    python, python_faults = _python(wishes, torch, row, own)
     deepspeed, deepspeed_faults = _deepspeed(wishes, torch, own, headless)
     cuda, release, cuda_faults = _toolkit(wishes, torch, build, deepspeed)
-    torch_cuda = cuda_of(build) if accelerator_of(build) == "cuda" else None
-    apex, apex_faults = _apex(wishes, torch, own, torch_cuda, cuda)
-    faults = [*python_faults, *deepspeed_faults, *cuda_faults, *apex_faults, *_bf16(wishes, row, accelerator_of(build))]
-    as_curated = (
-        own
-        and (python, deepspeed, cuda) == (own["python"], own["deepspeed"], torch_cuda)
-        and apex in (own["apex"], None)
-    )
+    apex, apex_faults = _apex(wishes, torch, own, python, (torch_cuda, cuda))
+    faults = (*python_faults, *deepspeed_faults, *cuda_faults, *apex_faults, *_bf16(wishes, torch, row, accelerator))
+    as_it_is = own and (minor(python), deepspeed, cuda) == (own["python"], own["deepspeed"], torch_cuda)
     return Candidate(
-        stack=str(own["stack"]) if as_curated else f"torch-{torch}-{build}",
+        stack=str(own["stack"]) if as_it_is and apex in (own["apex"], None) else f"torch-{torch}-{build}",
         torch=torch,
         row=row,
         build=build,
@@ -179,8 +168,8 @@ def compose(wishes: Wishes, torch: str, build: str, headless: bool, curated: Row
         apex=apex,
         cuda=cuda,
         release=release,
-        unknown=unknown or (torch_cuda is not None and torch_cuda not in cudas()),
-        complaints=tuple(faults),
+        known=torch in torches(),
+        faults=faults,
     )
 
 
@@ -192,31 +181,36 @@ def _wanted(wishes: Wishes, torch: str, build: str, accelerator: str) -> bool:
 
 def _builds(wishes: Wishes, torch: str) -> list[str]:
     """The builds of a torch: that of PyPI first, then the newest."""
-    row = row_of(torch) or {}
+    row = torch_row(torch)
     if torch not in torches() and wishes.torch_build:
         return [wishes.torch_build]
     return sorted(row["builds"], key=lambda build: (build == row["default"], key(build)), reverse=True)
 
 
 def candidates(wishes: Wishes, accelerator: str, headless: bool) -> Iterator[Candidate]:
-    """What may be tried, best first: curated stacks as they are, then every other torch, newest first.
+    """What may be tried, best first: curated stacks as they are, then every torch, newest first.
 
-    A torch that is newer than every curated stack that C(auto) takes comes last, unless it is wished for.
+    What is newer than the curated stacks that C(auto) takes comes last, unless a torch is wished for.
     """
-    if wishes.stack:
+    if wishes.stack in stacks():
         row = stacks()[wishes.stack]
         yield compose(wishes, str(row["torch"]), str(row["build"]), headless, row)
         return
     newest_first = list(reversed(stacks().values()))
-    taken, held = ([row for row in newest_first if bool(row.get("auto")) is late] for late in (False, True))
+    taken = [row for row in newest_first if not row.get("auto")]
+    held = [row for row in newest_first if row.get("auto")] if wishes.torch else []
     for row in (*taken, *held):
-        if (wishes.torch or not row.get("auto")) and _wanted(wishes, row["torch"], row["build"], accelerator):
+        if _wanted(wishes, str(row["torch"]), str(row["build"]), accelerator):
             found = compose(wishes, str(row["torch"]), str(row["build"]), headless, row)
             if found.stack == row["stack"]:
                 yield found
-    newest = max(key(row["torch"]) for row in stacks().values() if not row.get("auto"))
-    every = [wishes.torch] if wishes.torch else sorted(torches(), key=lambda torch: (key(torch) <= newest, key(torch)))
-    for torch in every if wishes.torch else reversed(every):
-        for build in _builds(wishes, torch):
-            if _wanted(wishes, torch, build, accelerator):
-                yield compose(wishes, torch, build, headless)
+    newest = max(key(row["torch"]) for row in taken)
+    every = sorted(torches(), key=lambda torch: (key(torch) <= newest, key(torch)), reverse=True)
+    composed = [
+        compose(wishes, torch, build, headless)
+        for torch in ([wishes.torch] if wishes.torch else every)
+        for build in _builds(wishes, torch)
+        if _wanted(wishes, torch, build, accelerator)
+    ]
+    # A toolkit that is wished for draws the torch that was built with it.
+    yield from sorted(composed, key=lambda found: found.cuda != found.torch_cuda)

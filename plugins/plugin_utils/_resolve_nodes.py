@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import key
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import read
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, merged
 
+FLAVOURS = ("open", "proprietary")
 _VERSION = re.compile(r"\d+(\.\d+)+")
 _VENDORS = {"cuda": "nvidia", "rocm": "amd"}
 
@@ -63,17 +66,16 @@ class Group:
     manage: bool = True
     branch: str = ""
     version: str = ""
-    flavour: str = "auto"
+    flavour: str = ""
     hosts: tuple[str, ...] = ()
 
     def of(self, accelerator: str) -> list[Gpu]:
         """The kinds of GPUs that an accelerator computes on."""
         return [gpu for gpu, _count in self.gpus if gpu.vendor == _VENDORS.get(accelerator)]
 
-    def words(self, accelerator: str) -> str:
+    def words(self) -> str:
         """The GPUs of one node in words: 2 x Tesla V100S-PCIE-32GB."""
-        of_it = [(gpu, count) for gpu, count in self.gpus if accelerator == "cpu" or gpu in self.of(accelerator)]
-        return " + ".join(f"{count} x {gpu.name}" for gpu, count in of_it)
+        return " + ".join(f"{count} x {gpu.name}" for gpu, count in self.gpus)
 
 
 def _text(value: object) -> str:
@@ -86,48 +88,57 @@ def _version(value: object) -> str | None:
 
 
 def _truth(value: object, default: bool) -> bool:
-    if value is None or _text(value) == "":
-        return default
-    return _text(value).lower() not in ("false", "no", "0", "off")
+    return default if _text(value) == "" else _text(value).lower() not in ("false", "no", "0", "off")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: object) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def _gpu(value: Mapping[str, Any]) -> Gpu:
     vendor = _text(value.get("vendor")).lower() or "nvidia"
     architecture = _text(value.get("architecture")) or None
     capability = _text(value.get("gfx") if vendor == "amd" else value.get("compute_capability")) or None
-    name = _text(value.get("name")) or (f"{architecture} GPU" if architecture else "")
-    return Gpu(vendor, name or f"GPU {_text(value.get('pci_id'))}".strip(), architecture, capability)
+    name = _text(value.get("name")) or (f"{architecture} GPU" if architecture else f"GPU {_text(value.get('pci_id'))}")
+    return Gpu(vendor, name.strip(), architecture, capability)
+
+
+def _packaged(packages: Sequence[Any]) -> str | None:
+    """The version of a driver by its packages; those of its tools have numbers of their own."""
+    versions = (_version(_mapping(package).get("version")) for package in packages)
+    return next((version for version in versions if version and key(version)[0] > 100), None)
 
 
 def _driver(value: Mapping[str, Any]) -> Driver:
     loaded, library = _version(value.get("loaded")), _version(value.get("library"))
-    built = _version((value.get("built") or {}).get("version"))
-    if not library:
-        packaged = [_version(package.get("version")) for package in value.get("packages") or () if not loaded]
-        library = next((version for version in packaged if version and key(version)[0] > 100), None)
-    if not (loaded or library):
-        library = built
-    settled = library or loaded
-    module = None if not built else built == settled
-    if module is None and "built" in value and not loaded:
-        module = False
-    return Driver(loaded, library, _text(value.get("flavour")) or None, module)
+    built = _version(_mapping(value.get("built")).get("version"))
+    if not loaded and not library:
+        library = _packaged(_sequence(value.get("packages"))) or built
+    module = built == (library or loaded) if isinstance(value.get("built"), Mapping) else None
+    return Driver(loaded, library, _text(value.get("flavour")).lower() or None, module)
+
+
+def _wish(node: Mapping[str, Any], name: str) -> str:
+    text = _text(node.get(name))
+    return "" if text.lower() in ("auto", "none") else text
 
 
 def _group(node: Mapping[str, Any]) -> Group:
-    gpus = [_gpu(gpu) for gpu in node.get("gpus") or () if isinstance(gpu, Mapping)]
-    driver = node.get("driver")
-    flavour = _text(node.get("driver_flavour")).lower() or "auto"
+    gpus = [_gpu(gpu) for gpu in _sequence(node.get("gpus")) if isinstance(gpu, Mapping)]
     return Group(
         gpus=tuple(Counter(gpus).items()),
-        driver=_driver(driver) if isinstance(driver, Mapping) else Driver(),
+        driver=_driver(_mapping(node.get("driver"))),
         machine=_text(node.get("machine")) or "x86_64",
         glibc=_version(node.get("glibc")),
         system=" ".join(filter(None, (_text(node.get("distribution")), _text(node.get("distribution_version"))))),
         manage=_truth(node.get("driver_manage"), True),
-        branch=_text(node.get("driver_branch")).replace("auto", ""),
-        version=_text(node.get("driver_version")).replace("auto", ""),
-        flavour=flavour,
+        branch=_wish(node, "driver_branch"),
+        version=_wish(node, "driver_version"),
+        flavour=_wish(node, "driver_flavour").lower(),
     )
 
 
@@ -139,12 +150,24 @@ def grouped(nodes: Mapping[str, Mapping[str, Any]]) -> list[Group]:
     return [replace(group, hosts=tuple(hosts)) for group, hosts in found.items()]
 
 
+def read_groups(groups: Sequence[Group]) -> tuple[list[Group], list[Remark], list[str]]:
+    """Groups without what cannot be read of their wishes for a driver, and what is to be said of that."""
+    kept, faults, warnings = [], [], []
+    for group in groups:
+        given = {"driver_branch": group.branch, "driver_version": group.version}
+        reading = read({name: value for name, value in given.items() if value})
+        faults += [replace(fault, text=f"{{hosts}}: {fault.text}", hosts=group.hosts) for fault in reading.faults]
+        warnings += [warning for warning in reading.warnings if warning not in warnings]
+        flavour = group.flavour
+        if flavour and flavour not in FLAVOURS:
+            text = f"{{hosts}}: nvidia_driver_flavour is {flavour!r}; it must be auto, open or proprietary"
+            faults.append(Remark("driver_flavour", text, group.hosts))
+            flavour = ""
+        branch, version = reading.wishes.driver_branch, reading.wishes.driver_version
+        kept.append(replace(group, branch=branch, version=version, flavour=flavour))
+    return kept, merged(faults), warnings
+
+
 def vendors(groups: Iterable[Group]) -> set[str]:
     """The vendors of all GPUs."""
     return {gpu.vendor for group in groups for gpu, _count in group.gpus}
-
-
-def hosts_of(groups: Sequence[Group], everyone: Sequence[str]) -> list[str]:
-    """The nodes of groups, in the order of the inventory."""
-    held = {host for group in groups for host in group.hosts}
-    return [host for host in everyone if host in held]

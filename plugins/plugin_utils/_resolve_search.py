@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candidates import Candidate, candidates
@@ -12,85 +12,92 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_judges import judge, judged
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group, vendors
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import accelerator_of, torches
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Complaint, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search ended with. candidate: the set, or the one with the least against it where there are complaints."""
+    """What a search ended with. candidate: the set, or where there are faults the one that has the least of them."""
 
     accelerator: str
     candidate: Candidate | None
     decisions: tuple[Decision, ...]
-    complaints: tuple[Complaint, ...]
+    faults: tuple[Remark, ...]
 
 
 def _hosts(groups: Sequence[Group], vendor: str) -> tuple[str, ...]:
-    return tuple(
-        host for group in groups if any(gpu.vendor == vendor for gpu, _count in group.gpus) for host in group.hosts
-    )
+    return tuple(host for group in groups if vendor in vendors([group]) for host in group.hosts)
 
 
-def settle(wishes: Wishes, groups: Sequence[Group]) -> tuple[str, list[Complaint]]:
+def settle(wishes: Wishes, groups: Sequence[Group]) -> tuple[str, list[Remark]]:
     """What the cluster computes on, and what speaks against it."""
     build = accelerator_of(wishes.torch_build) if wishes.torch_build else ""
     if wishes.accelerator:
-        if build and wishes.accelerator not in (build, "cpu"):
-            text = (
-                f"cluster_accelerator is {wishes.accelerator!r}, and the build {wishes.torch_build} of torch computes "
-                f"with {'the CPU' if build == 'cpu' else build}; change one of both."
-            )
-            return wishes.accelerator, [Complaint("torch_build", text)]
-        return wishes.accelerator, []
+        if not build or wishes.accelerator in (build, "cpu"):
+            return wishes.accelerator, []
+        text = (
+            f"{VARIABLES['accelerator']} is {wishes.accelerator}, and the build {wishes.torch_build} of torch computes "
+            f"on {build}; change one of both"
+        )
+        return wishes.accelerator, [Remark("torch_build", text)]
     if build:
         return build, []
     found = vendors(groups)
     if {"nvidia", "amd"} <= found:
-        text = (
-            "NVIDIA and AMD GPUs are in one cluster ({hosts}), and one run computes with one kind; set "
-            "cluster_accelerator to cuda or rocm, and take the nodes of the other kind out of group 'nodes'."
-        )
         amd, nvidia = _hosts(groups, "amd"), _hosts(groups, "nvidia")
-        accelerator = "rocm" if len(amd) > len(nvidia) else "cuda"
-        return accelerator, [Complaint("accelerator", text, tuple(dict.fromkeys((*nvidia, *amd))))]
+        text = (
+            "NVIDIA and AMD GPUs are in one cluster ({hosts}), and one run computes on one kind; set "
+            f"{VARIABLES['accelerator']} to cuda or rocm, and take the nodes of the other kind out of group 'nodes'"
+        )
+        remark = Remark("accelerator", text, tuple(dict.fromkeys((*nvidia, *amd))))
+        return "rocm" if len(amd) > len(nvidia) else "cuda", [remark]
     if found:
         return "rocm" if "amd" in found else "cuda", []
-    text = "No GPU was found on any node; set cluster_accelerator: cpu to train on CPUs."
-    return "cpu", [Complaint("accelerator", text)]
+    text = f"No GPU was found on any node; set {VARIABLES['accelerator']} to cpu to train on CPUs"
+    return "cpu", [Remark("accelerator", text)]
 
 
-def _pair_fault(wishes: Wishes) -> list[Complaint]:
-    """A build that a torch does not come in."""
-    row = torches().get(wishes.torch)
-    if not row or not wishes.torch_build or wishes.torch_build in row["builds"]:
-        return []
-    text = f"torch {wishes.torch} does not come as {wishes.torch_build}; its builds are {', '.join(row['builds'])}."
-    return [Complaint("torch_build", text)]
+def _wishes_apart(wishes: Wishes, accelerator: str) -> list[Remark]:
+    """A build that does not exist, alone or of the torch that is wished for."""
+    build, row = wishes.torch_build, torches().get(wishes.torch)
+    if row and build and build not in row["builds"]:
+        text = f"torch {wishes.torch} does not come as {build}; its builds are {', '.join(row['builds'])}"
+        return [Remark("torch_build", text)]
+    if build and not row and not wishes.torch and not any(build in other["builds"] for other in torches().values()):
+        return [Remark("torch_build", f"No torch is known that comes as {build}")]
+    if row and not any(accelerator_of(other) == accelerator for other in row["builds"]):
+        text = f"torch {wishes.torch} has no build for {accelerator}; its builds are {', '.join(row['builds'])}"
+        return [Remark("torch", text)]
+    return []
 
 
-def search(wishes: Wishes, groups: Sequence[Group]) -> Outcome:
-    """The first candidate that nothing speaks against; else the one with the least against it, with all of that."""
+def _weight(faults: Sequence[Remark]) -> int:
+    """How much speaks against a candidate: each wish, and each node."""
+    return sum(not fault.hosts for fault in faults) + len({host for fault in faults for host in fault.hosts})
+
+
+def _begin(wishes: Wishes, groups: Sequence[Group]) -> tuple[str, list[Remark], Iterator[Candidate]]:
     accelerator, faults = settle(wishes, groups)
-    faults = [*faults, *_pair_fault(wishes)]
     headless = accelerator == "cpu" or any(not group.of(accelerator) for group in groups)
-    if not faults:
-        for candidate in candidates(wishes, accelerator, headless):
-            if not candidate.complaints and not any(
-                judge(candidate, group, wishes, accelerator)[0] for group in groups
-            ):
-                _complaints, decisions = judged(candidate, groups, wishes, accelerator)
-                return Outcome(accelerator, candidate, tuple(decisions), ())
-    best: tuple[Candidate, list[Complaint], list[Decision]] | None = None
-    for candidate in candidates(wishes, accelerator, headless):
-        complaints, decisions = judged(candidate, groups, wishes, accelerator)
-        if best is None or len(complaints) < len(best[1]):
-            best = (candidate, complaints, decisions)
-    if best is None:
-        return Outcome(accelerator, None, (), tuple(faults) or (_nothing(wishes, accelerator),))
-    return Outcome(accelerator, best[0], tuple(best[2]), (*faults, *best[1]))
+    faults += _wishes_apart(wishes, accelerator)
+    return accelerator, faults, candidates(wishes, accelerator, headless)
 
 
-def _nothing(wishes: Wishes, accelerator: str) -> Complaint:
-    build = f" {wishes.torch_build}" if wishes.torch_build else ""
-    text = f"No torch is known that computes with {accelerator} and comes as{build or ' such a build'}."
-    return Complaint("torch_build" if build else "torch", text)
+def search(wishes: Wishes, groups: Sequence[Group]) -> Outcome | None:
+    """The first candidate that nothing speaks against, none where there is none."""
+    accelerator, faults, tried = _begin(wishes, groups)
+    for candidate in () if faults else tried:
+        if not candidate.faults and not any(judge(candidate, group, wishes, accelerator)[0] for group in groups):
+            return Outcome(accelerator, candidate, tuple(judged(candidate, groups, wishes, accelerator)[1]), ())
+    return None
+
+
+def best_try(wishes: Wishes, groups: Sequence[Group]) -> Outcome:
+    """Where nothing fits: the candidate with the least against it, and all of that."""
+    accelerator, faults, tried = _begin(wishes, groups)
+    rated = [(candidate, *judged(candidate, groups, wishes, accelerator)) for candidate in tried]
+    if not rated:
+        return Outcome(accelerator, None, (), tuple(faults))
+    candidate, found, decisions = min(rated, key=lambda each: _weight(each[1]))
+    return Outcome(accelerator, candidate, tuple(decisions), (*faults, *found))

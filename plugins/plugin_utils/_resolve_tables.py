@@ -56,10 +56,20 @@ def torches() -> dict[str, Row]:
     return _by(rows("torch")["releases"], "torch")
 
 
+def torch_row(torch: str) -> Row:
+    """The row of a torch; for one that is not known, that of the newest, without what is of that release alone."""
+    known = torches()
+    newest = list(known.values())[-1]
+    return known.get(torch) or {**newest, "torchvision": None, "torchaudio": None, "cuda_release": None}
+
+
 @cache
 def pythons() -> list[str]:
     """Every python that some torch has wheels for, oldest first."""
-    return sorted({python for torch in torches().values() for python in torch["python"]}, key=key)
+    return sorted(
+        {python for row in torches().values() for python in (*row["python"], *row.get("python_torch_only", ()))},
+        key=key,
+    )
 
 
 @cache
@@ -160,14 +170,13 @@ def deepspeed_fault(deepspeed: str, torch: str, without_gpu: bool) -> str | None
     return None
 
 
-def toolkit_fits(deepspeed: str, toolkit: str, cuda: str) -> bool:
-    """Whether DeepSpeed compiles its ops with a toolkit whose minor may not be that of torch's CUDA."""
-    if toolkit == cuda:
-        return True
-    if toolkit.split(".", maxsplit=1)[0] != cuda.split(".", maxsplit=1)[0]:
-        return False
+@cache
+def toolkits_for(deepspeed: str, cuda: str) -> tuple[str, ...]:
+    """The minors of the toolkits that DeepSpeed compiles its ops with, for a torch with some CUDA."""
     listed = next((row["minors"] for row in rows("deepspeed")["toolkits"] if within(deepspeed, row)), ())
-    return toolkit in listed and cuda in listed
+    major = cuda.split(".", maxsplit=1)[0]
+    same = [toolkit for toolkit in listed if toolkit.split(".", maxsplit=1)[0] == major]
+    return tuple(same) if cuda in same else (cuda,)
 
 
 def apex_for(torch: str) -> str | None:
@@ -177,6 +186,12 @@ def apex_for(torch: str) -> str | None:
         if key(torch) >= key(row["torch_from"]) and (not below or key(torch) < key(below)):
             return ref
     return None
+
+
+def apex_fits(ref: str, python: str) -> str | None:
+    """Why a ref of apex cannot be used with a python, none where nothing is known against it."""
+    least = apexes().get(ref, {}).get("python_from")
+    return f"it needs python {least} or newer, and {python} is planned" if least and key(python) < key(least) else None
 
 
 @cache

@@ -23,6 +23,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     stacks,
     torches,
 )
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, nearest_names
 
 # The variables that users set, by the names that wishes have here.
 VARIABLES = {
@@ -42,15 +43,7 @@ ACCELERATORS = ("cuda", "rocm", "cpu")
 _BUILD = re.compile(r"cpu|cu\d{2,3}|rocm\d+(\.\d+){0,2}")
 _NONE = ("", "auto", "none", "null", "omit")
 _COMPOSED = re.compile(r"torch-(\d+\.\d+\.\d+)-(cpu|cu\d{2,3}|rocm\d[\d.]*)")
-
-
-@dataclass(frozen=True)
-class Complaint:
-    """Why something cannot be. text has {hosts} where the nodes belong."""
-
-    subject: str
-    text: str
-    hosts: tuple[str, ...] = ()
+_DRIVER = re.compile(r"\d{3}(\.\d+){1,3}")
 
 
 @dataclass(frozen=True)
@@ -72,11 +65,22 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Reading:
-    """Wishes with what could not be read of them, and what is to be known."""
+    """Wishes, what could not be read of them, and what is to be known."""
 
     wishes: Wishes
-    complaints: tuple[Complaint, ...]
+    faults: tuple[Remark, ...]
     warnings: tuple[str, ...]
+
+
+def _number(variable: str, text: str, known: Iterable[str]) -> tuple[str, bool]:
+    """What is to be said of a version that came as a number, which lost the zeros at its end; whether it is fatal."""
+    longer = f"{text}0"
+    if any(item == longer or item.startswith(f"{longer}.") for item in known):
+        said = (
+            f"{variable} is the number {text}, and YAML reads {longer} without quotes as that too; quote what is meant."
+        )
+        return said, True
+    return f"{variable} is the number {text}; quote it, since YAML reads {longer} without quotes as the same.", False
 
 
 class _Reader:
@@ -84,106 +88,89 @@ class _Reader:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.given = given
-        self.complaints: list[Complaint] = []
+        self.faults: list[Remark] = []
         self.warnings: list[str] = []
 
     def complain(self, subject: str, text: str) -> None:
-        self.complaints.append(Complaint(subject, text))
+        self.faults.append(Remark(subject, text))
 
     def text(self, name: str, known: Iterable[str] = ()) -> str:
-        """A wish as text. A number lost the zeros at its end, so it is refused where that may have changed it."""
+        """A wish as text, empty where there is none."""
         value = self.given.get(name)
         if isinstance(value, (bool, list, tuple, Mapping)):
-            self.complain(name, f"{VARIABLES[name]} is {value!r}; it must be one version as text.")
+            self.complain(name, f"{VARIABLES[name]} is {value!r}; it must be one value, as text.")
             return ""
         text = "" if value is None else str(value).strip()
         if text.lower() in _NONE:
             return ""
-        longer = f"{text}0"
         if isinstance(value, float):
-            if any(item == longer or item.startswith(f"{longer}.") for item in known):
-                self.complain(
-                    name,
-                    f"{VARIABLES[name]} is the number {text}, and YAML reads {longer} without quotes as that too; "
-                    f"write the one that is meant in quotes.",
-                )
+            said, fatal = _number(VARIABLES[name], text, known)
+            if fatal:
+                self.complain(name, said)
                 return ""
-            self.warnings.append(
-                f"{VARIABLES[name]} is the number {text}; write it in quotes, since YAML reads {longer} without them "
-                "as the same."
-            )
+            self.warnings.append(said)
         return text
 
-    def known(self, name: str, text: str, known: Iterable[str], what: str) -> str:
-        """A version that is known, or newer than all that are; else a complaint with the nearest."""
+    def version(self, name: str, text: str, known: Iterable[str], what: str) -> str:
+        """A version that is known, or newer than all that are; else nothing, and a complaint with the nearest."""
         versions = list(known)
         if not text or text in versions:
             return text
         if not re.fullmatch(r"\d+(\.\d+)*", text):
-            self.complain(
-                name, f"{VARIABLES[name]} is {text!r}, which is no version of {what}{_nearest(text, versions)}."
-            )
+            near = nearest_names(text, versions)
+            self.complain(name, f"{VARIABLES[name]} is {text!r}, which is no version of {what}{near}.")
             return ""
         if key(text) > key(versions[-1]):
-            self.warnings.append(
-                f"Nothing is known about {what} {text}; it is taken as it is, with the rules of {versions[-1]}."
-            )
+            self.warnings.append(f"Nothing is known about {what} {text}; it is taken to be as {versions[-1]} is.")
             return text
         trap = f"{text}0"
-        hint = (
-            f"; {trap} without quotes arrives as {text}"
-            if any(v == trap or v.startswith(f"{trap}.") for v in versions)
-            else ""
-        )
-        self.complain(name, f"There is no {what} {text} ({VARIABLES[name]}){_nearest(text, versions)}{hint}.")
+        trapped = any(item == trap or item.startswith(f"{trap}.") for item in versions)
+        hint = f"; {trap} without quotes arrives as {text}" if trapped else ""
+        self.complain(name, f"{VARIABLES[name]}: there is no {what} {text}{nearest_names(text, versions)}{hint}.")
         return ""
 
 
-def _nearest(text: str, versions: list[str]) -> str:
-    near = difflib.get_close_matches(text, versions, 3, 0.5)
-    if re.fullmatch(r"\d+(\.\d+)*", text):
-        below = [version for version in versions if key(version) < key(text)][-1:]
-        above = [version for version in versions if key(version) > key(text)][:1]
-        near = [*below, *above]
-    return f"; the nearest are {', '.join(near)}" if len(near) > 1 else f"; the nearest is {near[0]}" if near else ""
+def _tag(reader: _Reader, name: str, value: str) -> str:
+    """The tag of a build; 11.7, cu11.7 and cuda117 are told what they would be."""
+    if not value or _BUILD.fullmatch(value):
+        return value
+    digits = re.sub(r"\D", "", value)
+    hint = f"; cu{digits} may be meant" if re.fullmatch(r"(cu|cuda)?-?\d+\.?\d", value) else ""
+    reader.complain(
+        name, f"{VARIABLES[name]} asks for the build {value!r}; a build is cpu, or one such as cu126 or rocm7.2{hint}."
+    )
+    return ""
 
 
 def _torch(reader: _Reader) -> tuple[str, str]:
     """torch_version with its tag, and torch_build."""
     text = reader.text("torch", torches())
-    build = reader.text("torch_build").lower()
-    version, plus, tag = text.removeprefix("v").partition("+")
-    if (
-        re.fullmatch(r"\d+\.\d+", version)
-        and version not in torches()
-        and key(f"{version}.0") <= key(list(torches())[-1])
-    ):
+    version, _plus, tag = text.removeprefix("v").partition("+")
+    if re.fullmatch(r"\d+\.\d+", version) and key(version) <= key(list(torches())[-1]):
         # As pip reads it.
         version = f"{version}.0"
-    for name, value in (("torch", tag if plus else ""), ("torch_build", build)):
-        if value and not _BUILD.fullmatch(value):
-            reader.complain(
-                name,
-                f"{VARIABLES[name]} asks for the build {value!r}; a build is cpu, or one such as cu126 or rocm7.2.",
-            )
+    tag = _tag(reader, "torch", tag.lower())
+    build = _tag(reader, "torch_build", reader.text("torch_build").lower())
     if tag and build and tag != build:
-        reader.complain(
-            "torch_build",
-            f"torch_version is {text!r} and torch_build is {build!r}, which contradict each other; give it once.",
+        said = (
+            f"torch_version is {text!r} and torch_build is {build!r}, which contradict each other; give the build once."
         )
-    build = next((value for value in (tag, build) if _BUILD.fullmatch(value)), "")
-    return reader.known("torch", version, torches(), "torch"), build
+        reader.complain("torch_build", said)
+    return reader.version("torch", version, torches(), "torch"), tag or build
 
 
 def _apex(reader: _Reader) -> str:
     value = reader.given.get("apex")
-    if value is None or str(value).strip() in ("", "auto"):
+    text = "" if value is None else str(value).strip()
+    known = {"": "", "auto": "", "true": "fitting", "yes": "fitting", "false": "none", "no": "none", "none": "none"}
+    if text.lower() in known:
+        return known[text.lower()]
+    if isinstance(value, (list, tuple, Mapping)):
+        reader.complain(
+            "apex", f"{VARIABLES['apex']} is {value!r}; it must be a ref of apex's repository, true or false."
+        )
         return ""
-    if str(value).strip().lower() in ("true", "yes"):
-        return "fitting"
-    if str(value).strip().lower() in ("false", "no", "none"):
-        return "none"
-    ref = f"{value:.2f}" if isinstance(value, float) else str(value).strip()
+    ref = f"{value:.2f}" if isinstance(value, float) else text
     if ref not in apexes():
         reader.warnings.append(f"Nothing is known about apex {ref}; it is taken as it is.")
     return ref
@@ -197,46 +184,45 @@ def _cuda(reader: _Reader) -> str:
         newest = [cuda for cuda in cudas() if cuda.startswith(f"{text}.")][-1:]
         such = f" such as {newest[0]}" if newest else ""
         reader.complain(
-            "cuda", f"cuda_toolkit_versions begins with {text!r}, which names no minor version; give one{such}."
+            "cuda", f"{VARIABLES['cuda']} begins with {text!r}, which names no minor version; give one{such}."
         )
         return ""
     if re.fullmatch(r"\d+\.\d+\.\d+", text) and minor(text) in cudas():
         reader.warnings.append(f"Nothing is known about the release {text} of CUDA; it is taken as it is.")
         return text
-    return reader.known("cuda", text, cudas(), "CUDA")
+    return reader.version("cuda", text, cudas(), "CUDA")
 
 
 def _driver(reader: _Reader) -> tuple[str, str]:
-    branch, version = reader.text("driver_branch"), reader.text("driver_version")
-    branch = reader.known("driver_branch", branch, branches(), "driver branch")
-    if version and not re.fullmatch(r"\d{3}(\.\d+){1,3}", version):
-        reader.complain("driver_version", f"nvidia_driver_version is {version!r}; it must be one such as 580.95.05.")
+    branch = reader.version("driver_branch", reader.text("driver_branch"), branches(), "driver branch")
+    version = reader.text("driver_version")
+    if version and not _DRIVER.fullmatch(version):
+        hint = f"; for any of a branch, set {VARIABLES['driver_branch']}" if version in branches() else ""
+        reader.complain("driver_version", f"{VARIABLES['driver_version']} is {version!r}; one is 580.95.05{hint}.")
         version = ""
     if branch and version and branch_of(version) != branch:
-        reader.complain(
-            "driver_version",
-            f"nvidia_driver_version {version} is not of nvidia_driver_branch {branch}; give one of both.",
-        )
+        said = f"nvidia_driver_version {version} is not of nvidia_driver_branch {branch}; give one of both."
+        reader.complain("driver_version", said)
     return branch, version
 
 
 def _stack(reader: _Reader) -> tuple[str, str, str]:
-    """The stack with its torch and its build. A composed name, torch-2.2.1-cu121, stands for the two."""
+    """The stack with its torch and its build. The name that a plan had, torch-2.2.1-cu121, stands for both."""
     text = reader.text("stack")
     row = stacks().get(text)
     if row:
         return text, str(row["torch"]), str(row["build"])
     composed = _COMPOSED.fullmatch(text)
     if composed and composed[1] in torches():
-        return "", composed[1], composed[2]
+        return text, composed[1], composed[2]
     if text:
         near = difflib.get_close_matches(text, stacks(), 3, 0.4) or list(stacks())[-3:]
-        reader.complain("stack", f"There is no stack {text!r} (cluster_stack); near it are {', '.join(near)}.")
+        reader.complain("stack", f"There is no stack {text!r} ({VARIABLES['stack']}); near it are {', '.join(near)}.")
     return "", "", ""
 
 
 def read(given: Mapping[str, Any]) -> Reading:
-    """The wishes of a mapping; see DOCUMENTATION of the filter for its keys."""
+    """The wishes of a mapping; see the filter resolve_stack for its keys."""
     reader = _Reader(given)
     for name in given:
         if name not in VARIABLES:
@@ -246,32 +232,31 @@ def read(given: Mapping[str, Any]) -> Reading:
             )
     accelerator = reader.text("accelerator").lower()
     if accelerator and accelerator not in ACCELERATORS:
-        reader.complain("accelerator", f"cluster_accelerator is {accelerator!r}; it must be auto, cuda, rocm or cpu.")
+        said = f"{VARIABLES['accelerator']} is {accelerator!r}; it must be auto, cuda, rocm or cpu."
+        reader.complain("accelerator", said)
         accelerator = ""
-    stack, stack_torch, stack_build = _stack(reader)
+    stack, own_torch, own_build = _stack(reader)
     torch, build = _torch(reader)
-    for name, wished, own in (("torch", torch, stack_torch), ("torch_build", build, stack_build)):
+    for name, wished, own in (("torch", torch, own_torch), ("torch_build", build, own_build)):
         if wished and own and wished != own:
-            reader.complain(
-                name,
-                f"cluster_stack {given['stack']!r} has {name.replace('_', ' ')} {own}, and {VARIABLES[name]} asks for "
-                f"{wished}; leave one of both out.",
-            )
+            what = "torch" if name == "torch" else "the build"
+            said = f"{VARIABLES['stack']} {stack!r} has {what} {own}, and {wished} is asked for; leave one of both out."
+            reader.complain(name, said)
     python = reader.text("python", pythons())
-    reader.known("python", minor(python), pythons(), "python")
-    deepspeed = reader.known("deepspeed", reader.text("deepspeed", deepspeeds()), deepspeeds(), "DeepSpeed")
+    if not reader.version("python", minor(python), pythons(), "python"):
+        python = ""
     branch, version = _driver(reader)
     wishes = Wishes(
         stack=stack,
         accelerator=accelerator,
-        python=python if not any(c.subject == "python" for c in reader.complaints) else "",
-        torch=torch or stack_torch,
-        torch_build=build or stack_build,
+        python=python,
+        torch=torch or own_torch,
+        torch_build=build or own_build,
         cuda=_cuda(reader),
-        deepspeed=deepspeed,
+        deepspeed=reader.version("deepspeed", reader.text("deepspeed", deepspeeds()), deepspeeds(), "DeepSpeed"),
         apex=_apex(reader),
         driver_branch=branch,
         driver_version=version,
         bf16=str(given.get("bf16")).strip().lower() in ("true", "yes", "1", "on"),
     )
-    return Reading(wishes, tuple(reader.complaints), tuple(reader.warnings))
+    return Reading(wishes, tuple(reader.faults), tuple(reader.warnings))

@@ -1,0 +1,106 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The plan as plain data, as roles read it and the playbook plan prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candidates import Candidate
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
+    apexes,
+    cuda_releases,
+    cudas,
+    default_branch,
+    key,
+    least_driver,
+    minor,
+)
+
+
+def capabilities(groups: Iterable[Group], accelerator: str) -> list[str]:
+    """The compute capabilities, or gfx names, of all GPUs that an accelerator computes on."""
+    found = {gpu.capability for group in groups for gpu in group.of(accelerator) if gpu.capability}
+    return sorted(found, key=lambda capability: (key(capability), capability))
+
+
+def compiled(wanted: Sequence[str], cuda: str) -> list[str]:
+    """The capabilities that a toolkit compiles for, so that the result runs on the wanted ones."""
+    known = cudas().get(cuda, {}).get("capabilities")
+    if known is None:
+        return list(wanted)
+    found = set()
+    for capability in wanted:
+        below = [own for own in known if key(own)[0] == key(capability)[0] and key(own) <= key(capability)]
+        found |= {max(below, key=key)} if below else set()
+    return sorted(found, key=key)
+
+
+def _torch(candidate: Candidate) -> dict[str, Any]:
+    alone = minor(candidate.python) in candidate.row.get("python_torch_only", ())
+    return {
+        "version": candidate.torch,
+        "build": candidate.build,
+        "torchvision": None if alone else candidate.row["torchvision"],
+        "torchaudio": None if alone else candidate.row["torchaudio"],
+    }
+
+
+def _cuda(candidate: Candidate, wanted: Sequence[str]) -> dict[str, Any] | None:
+    if candidate.cuda is None:
+        return None
+    return {
+        "version": candidate.cuda,
+        "release": candidate.release,
+        "gcc": cudas().get(candidate.cuda, {}).get("gcc"),
+        "architectures": compiled(wanted, candidate.cuda),
+    }
+
+
+def _driver(candidate: Candidate, decisions: Iterable[Decision]) -> dict[str, Any]:
+    changed = {decision.branch for decision in decisions if decision.action in ("install", "upgrade")}
+    least = least_driver(candidate.torch_cuda or "")
+    return {
+        "least": least,
+        "advised": str(cuda_releases().get(candidate.release or "", {}).get("driver", least)),
+        "branch": changed.pop() if len(changed) == 1 else default_branch(),
+    }
+
+
+def _node(group: Group, decision: Decision, accelerator: str) -> dict[str, Any]:
+    driver = {
+        "now": decision.now,
+        "then": decision.then,
+        "branch": decision.branch,
+        "version": decision.version,
+        "flavour": decision.flavour,
+        "action": decision.action,
+        "reason": decision.reason,
+    }
+    return {"driver": driver, "gpus": group.words(), "architectures": capabilities([group], accelerator)}
+
+
+def plan(
+    candidate: Candidate, accelerator: str, decided: Sequence[tuple[Group, Decision]], everyone: Sequence[str]
+) -> dict[str, Any]:
+    """See the filter resolve_stack."""
+    on_cuda = accelerator == "cuda"
+    wanted = capabilities([group for group, _decision in decided], accelerator)
+    of_host = {host: (group, decision) for group, decision in decided for host in group.hosts}
+    switches = apexes().get(candidate.apex or "", {}).get("switches", "environment")
+    return {
+        "stack": candidate.stack,
+        "accelerator": accelerator,
+        "python": candidate.python,
+        "torch": _torch(candidate),
+        "cuda": _cuda(candidate, wanted) if on_cuda else None,
+        "nccl": candidate.row["nccl"] if on_cuda else None,
+        "deepspeed": candidate.deepspeed,
+        "apex": {"ref": candidate.apex, "switches": switches} if candidate.apex else None,
+        "architectures": wanted,
+        "driver": _driver(candidate, (decision for _group, decision in decided)) if on_cuda else None,
+        "nodes": {host: _node(*of_host[host], accelerator) for host in everyone},
+    }
