@@ -122,13 +122,15 @@ def from_rows(rows: Sequence[Mapping[str, str]]) -> list[Gpu]:
 
 def from_proc(host: Host) -> list[Gpu]:
     """The NVIDIA GPUs that the loaded driver has taken, in the order of their bus addresses."""
-    found = []
-    for index, path in enumerate(host.glob("proc/driver/nvidia/gpus/*/information")):
+    found: list[Gpu] = []
+    for path in host.glob("proc/driver/nvidia/gpus/*/information"):
         facts = dict(re.findall(r"^([^:\n]+):\s*(.*?)\s*$", host.text(path), re.MULTILINE))
+        if facts.get("GPU Excluded") == "Yes":
+            continue
         uuid = facts.get("GPU UUID", "")
         found.append(
             _gpu(
-                index,
+                len(found),
                 "nvidia",
                 name=facts.get("Model") or None,
                 uuid=uuid if uuid and "?" not in uuid else None,
@@ -151,27 +153,47 @@ def _on_the_bus(devices: Sequence[PciDevice], vendor: str) -> list[PciDevice]:
 
 
 def _amd(host: Host, devices: Sequence[PciDevice]) -> list[Gpu]:
-    """AMD's GPUs, with the memory that their driver tells in bytes."""
+    """AMD's GPUs, with what their driver tells: the memory in bytes, and the instruction set."""
     gpus = from_pci(devices)
+    sets = _instruction_sets(host)
     for gpu in gpus:
         memory = _number(host.text(f"sys/bus/pci/devices/{gpu['pci_address']}/mem_info_vram_total"))
         gpu["memory_mib"] = memory // 2**20 if memory else None
+        gpu["gfx"] = sets.get(gpu["pci_address"] or "")
     return gpus
+
+
+def _instruction_sets(host: Host) -> dict[str, str]:
+    """The instruction set of each GPU by its address, as the kernel's compute driver for AMD has it.
+
+    Major, minor and stepping are decimal pairs, and the last two are hexadecimal in the name: 90010 is gfx90a. The
+    lowest byte of a location is device and function, the one above it the bus.
+    """
+    found = {}
+    for path in host.glob("sys/class/kfd/kfd/topology/nodes/*/properties"):
+        values = {name: int(value) for name, value in re.findall(r"^(\w+) ([0-9]+)$", host.text(path), re.MULTILINE)}
+        target, place = values.get("gfx_target_version", 0), values.get("location_id", 0)
+        if target:
+            address = f"{values.get('domain', 0):04x}:{place >> 8 & 0xFF:02x}:{place >> 3 & 0x1F:02x}.{place & 7}"
+            found[address] = f"gfx{target // 10000}{target // 100 % 100:x}{target % 100:x}"
+    return found
 
 
 def _nvidia(host: Host, on_the_bus: Sequence[PciDevice]) -> Found:
     """NVIDIA's GPUs by the first that can tell.
 
     When nvidia-smi fails, as it does after an upgrade of its libraries under a loaded driver, the GPUs are still
-    counted. When it lists some, those are the GPUs that can be used.
+    counted, but for those that it names as lost. When it lists some, those are the GPUs that can be used.
     """
     answer = _nvidia_smi.ask(host.run)
     error = answer.error if answer else None
     if answer and answer.rows:
         version = answer.rows[0].get("driver_version")
         return Found(from_rows(answer.rows), "nvidia-smi", error, [], version)
-    ours = [device for device in on_the_bus if device.driver != "vfio-pci"]
-    for source, gpus in (("proc", from_proc(host)), ("pci", from_pci(ours))):
+    lost = {_address(text) for text in answer.lost} if answer else set()
+    taken = [gpu for gpu in from_proc(host) if gpu["pci_address"] not in lost]
+    ours = [device for device in on_the_bus if device.driver != "vfio-pci" and device.address not in lost]
+    for source, gpus in (("proc", taken), ("pci", from_pci(ours))):
         if gpus:
             return Found(gpus, source, error, [])
     return Found([], "none", error, [])

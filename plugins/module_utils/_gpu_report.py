@@ -45,6 +45,16 @@ def gather(host: Host, release: str) -> Report:
     idle = any(gpu["vendor"] == "nvidia" for gpu in found.gpus) and driver["loaded"] is None
     blockers = _nvidia_platform.blockers(host, release, in_doubt=idle)
     kernel = _nvidia_platform.kernel(host, release)
+    secure_boot = _nvidia_platform.secure_boot(host)
+    wrong = _nvidia_findings.findings(
+        found,
+        driver,
+        nvswitch=switches,
+        manager=manager,
+        secure_boot=secure_boot,
+        blockers=blockers,
+        kernel=kernel,
+    )
     return Report(
         gpus=found.gpus,
         source=found.source,
@@ -52,10 +62,8 @@ def gather(host: Host, release: str) -> Report:
         driver=driver,
         nvswitch=switches,
         fabric_manager=manager,
-        secure_boot=_nvidia_platform.secure_boot(host),
+        secure_boot=secure_boot,
         blockers=blockers,
         kernel=kernel,
-        findings=_nvidia_findings.findings(
-            found, driver, nvswitch=switches, manager=manager, blockers=blockers, kernel=kernel
-        ),
+        findings=wrong,
     )

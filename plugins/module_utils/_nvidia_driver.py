@@ -14,9 +14,10 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_package
 
 
 class Built(TypedDict):
-    """Kernel modules on disk: the version for the running kernel, and all kernels that have one."""
+    """Kernel modules on disk: version and flavour of that for the running kernel, and all kernels that have one."""
 
     version: str | None
+    flavour: str | None
     kernels: list[str]
 
 
@@ -46,9 +47,9 @@ class Driver(TypedDict):
 _VERSION = r"[0-9]{2,}\.[0-9]+(?:\.[0-9]+)?"
 _LIBRARY_FOLDERS = (
     "usr/lib/x86_64-linux-gnu",
-    "usr/lib/x86_64-linux-gnu/nvidia/current",  # Debian's alternatives
+    "usr/lib/x86_64-linux-gnu/nvidia/*",  # Debian's alternatives
     "usr/lib/aarch64-linux-gnu",
-    "usr/lib/aarch64-linux-gnu/nvidia/current",
+    "usr/lib/aarch64-linux-gnu/nvidia/*",
     "usr/lib64",
     "usr/lib64/nvidia",
     "usr/local/nvidia/lib64",
@@ -134,14 +135,15 @@ def module_facts(host: Host, path: Path) -> tuple[str | None, str | None]:
 def runfile(host: Host, library_version: str | None) -> str | None:
     """The version that an installer without packages left, "unknown" where it does not say; null where none did.
 
-    The installer's log outlives a proper uninstallation, so that it tells a version and proves nothing.
+    Its record of what it has installed begins with "1.0-5355403 (535.54.03)", and only root can read it. Its log tells
+    a version to everybody, and outlives a proper uninstallation, so that it proves nothing.
     """
     record = host.text("var/lib/nvidia/log")
     if not record and not host.is_there("usr/bin/nvidia-uninstall"):
         return None
-    log = re.findall(rf"^installer version:\s*({_VERSION})", host.text("var/log/nvidia-installer.log"), re.MULTILINE)
-    written = re.findall(rf"^(?:\d+:\s*)?({_VERSION})\s*$", record, re.MULTILINE)
-    return next(iter([*log[-1:], *written[:1]]), library_version or "unknown")
+    installed = re.findall(rf"(?<![0-9.])({_VERSION})\)?$", record.partition("\n")[0])
+    logged = re.findall(rf"^installer version:\s*({_VERSION})", host.text("var/log/nvidia-installer.log"), re.MULTILINE)
+    return next(iter([*installed, *logged[-1:]]), library_version or "unknown")
 
 
 def users(host: Host) -> list[User] | None:
@@ -200,7 +202,7 @@ def gather(host: Host, release: str, cuda: str | None, told: str | None) -> Driv
         flavour=flavour,
         cuda=cuda,
         packages=found,
-        built=Built(version=on_disk, kernels=sorted(modules, key=versions_key)),
+        built=Built(version=on_disk, flavour=disk_flavour, kernels=sorted(modules, key=versions_key)),
         runfile=left,
         origin=_origin(_installs_files(found), left is not None),
         users=users(host),

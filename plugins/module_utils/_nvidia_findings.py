@@ -75,27 +75,41 @@ def _packages(driver: Driver) -> list[str]:
     return found
 
 
-def _kernel(driver: Driver, kernel: Kernel) -> list[str]:
-    found, release, newest = [], kernel["release"], kernel["newest"]
-    built = driver["built"]["kernels"]
-    if driver["library"] is None and not built:
+def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None) -> list[str]:
+    """What the running kernel and the next one lack; a driver that is not installed here lacks nothing here."""
+    if driver["origin"] == "none":
         return []
-    if built and release not in built and not driver["loaded"]:
+    found, release, built = [], kernel["release"], driver["built"]["kernels"]
+    if driver["loaded"] is None:
+        if release in built:
+            found.append(
+                f"The kernel module {driver['built']['version']} is on the disk and not loaded; "
+                + (
+                    "Secure Boot is on, and refuses a module that is not signed by a key the machine knows: take the "
+                    "distribution's signed modules, or enrol the key of DKMS by mokutil --import and confirm it at the "
+                    "console at the next boot."
+                    if secure_boot
+                    else "load it by modprobe nvidia, and see the kernel's log where that fails."
+                )
+            )
+        elif built:
+            found.append(
+                f"The driver's kernel module is there for {_list(built)} and not for {release}, which runs; build it "
+                "for the running kernel, or reboot into one that has it."
+            )
+        else:
+            found.append(f"The driver's library is there and no kernel module; build one for {release}.")
+        if release not in built and not kernel["headers"]:
+            found.append(
+                f"The headers of the running kernel {release} are missing, so that no kernel module can be built for "
+                "it; install them, or reboot into a kernel that has them."
+            )
+    newest = kernel["newest"] or release
+    following = newest if versions_key(newest) > versions_key(release) else release
+    if following not in built and (driver["loaded"] or release in built):
         found.append(
-            f"The driver's kernel module is there for {_list(built)}, not for {release}, which runs; reboot into one "
-            f"of those or install linux-headers for {release} and build it."
-        )
-    elif not built and not driver["loaded"]:
-        found.append(f"The driver's library is there and no kernel module for it; build one for {release}.")
-    if not kernel["headers"] and release not in built and not driver["loaded"]:
-        found.append(
-            f"The headers of the running kernel {release} are missing, so that no kernel module can be built for it; "
-            "install them, or reboot into a kernel that has them."
-        )
-    if newest and newest != release and versions_key(newest) > versions_key(release) and built and newest not in built:
-        found.append(
-            f"The next boot starts kernel {newest}, which has no kernel module of the driver; install its headers and "
-            "build it before a reboot."
+            f"The next boot starts kernel {following}, and no kernel module of the driver is on the disk for it; "
+            "install its headers and build it before a reboot."
         )
     return found
 
@@ -103,17 +117,17 @@ def _kernel(driver: Driver, kernel: Kernel) -> list[str]:
 def _blockers(driver: Driver, blockers: Blockers) -> list[str]:
     if not blockers["loaded"] or driver["loaded"]:
         return []
-    names = _list(blockers["loaded"])
+    verb = "has" if len(blockers["loaded"]) == 1 else "have"
     initramfs = ", and the initramfs would load it again" if blockers["initramfs"] else ""
     return [
-        f"{names} has the GPUs, so that NVIDIA's driver cannot take them{initramfs}; deny it in /etc/modprobe.d, "
-        "rebuild the initramfs and reboot."
+        f"{_list(blockers['loaded'])} {verb} the GPUs, so that NVIDIA's driver cannot take them{initramfs}; deny it in "
+        "/etc/modprobe.d, rebuild the initramfs and reboot."
     ]
 
 
 def _fabric(driver: Driver, nvswitch: int, manager: FabricManager) -> list[str]:
     needed = driver["loaded"] or driver["library"]
-    if not nvswitch or not needed:
+    if not nvswitch or not needed or driver["origin"] == "none":
         return []
     if manager["version"] is None:
         return [
@@ -130,41 +144,50 @@ def _fabric(driver: Driver, nvswitch: int, manager: FabricManager) -> list[str]:
     return []
 
 
-def _gpus(gpus: Found) -> list[str]:
+def _gpus(gpus: Found, driver: Driver) -> list[str]:
     found = []
     virtual = [device.address for device in gpus.away if device.driver == "vfio-pci"]
     lost = [device.address for device in gpus.away if device.driver != "vfio-pci"]
     if virtual:
         found.append(f"{_list(virtual)}: handed to virtual machines (vfio-pci), so not counted.")
-    if lost and gpus.source == "nvidia-smi":
+    if lost and driver["loaded"]:
+        kind = f"{driver['flavour']} " if driver["flavour"] else ""
         found.append(
-            f"{_list(lost)}: on the PCI bus and not in nvidia-smi; the driver has lost it or does not support it. Look "
-            "for NVRM and Xid in the kernel's log; a lost GPU comes back with a reboot."
+            f"{_list(lost)}: on the PCI bus, and the driver does not offer it, so not counted; it has fallen off the "
+            f"bus, or the {kind}module {driver['loaded']} does not support it. See NVRM and Xid in the kernel's log; "
+            "what was lost comes back with a reboot."
         )
     mig = [str(gpu["index"]) for gpu in gpus.gpus if gpu["mig"] == "enabled"]
     if mig:
         found.append(
-            f"MIG is enabled on GPU {_list(mig)}: programs see slices of it, and NCCL does not join them; switch it "
-            "off by nvidia-smi -mig 0 to train on whole GPUs."
+            f"MIG is enabled on GPU {_list(mig)}: a program sees one slice of it at most, and NCCL joins none; switch "
+            "it off by nvidia-smi -mig 0 to train on whole GPUs."
         )
     return found
 
 
 def findings(
-    gpus: Found, driver: Driver, *, nvswitch: int, manager: FabricManager, blockers: Blockers, kernel: Kernel
+    gpus: Found,
+    driver: Driver,
+    *,
+    nvswitch: int,
+    manager: FabricManager,
+    secure_boot: bool | None,
+    blockers: Blockers,
+    kernel: Kernel,
 ) -> list[str]:
     """All that is wrong, the gravest first.
 
     What nvidia-smi said comes along, except where a sentence here says the same better.
     """
-    found = [
+    # Where module and library differ, or none is loaded, its failure is no news.
+    said = [gpus.error] if gpus.error and driver["agrees"] is not False and driver["loaded"] else []
+    return [
+        *said,
         *_versions(driver),
         *_packages(driver),
         *_blockers(driver, blockers),
-        *_kernel(driver, kernel),
+        *_kernel(driver, kernel, secure_boot),
         *_fabric(driver, nvswitch, manager),
-        *_gpus(gpus),
+        *_gpus(gpus, driver),
     ]
-    if gpus.error and driver["agrees"] is not False and driver["loaded"]:
-        found.insert(0, gpus.error)
-    return found

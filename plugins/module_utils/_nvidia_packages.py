@@ -56,14 +56,9 @@ def parse_rpm(text: str, locks: Sequence[str] = ()) -> list[Package]:
     for line in text.splitlines():
         name, version, machine = (*line.split("\t"), "", "", "")[:3]
         if version and _DRIVER.match(name):
-            plain = re.sub(r"^\d+:", "", version)
-            full = (
-                f"{name}-{version}.{machine}",
-                f"{name}-{plain}.{machine}",
-                f"{name}-{plain}",
-                f"{name}-0:{plain}",
-                name,
-            )
+            epoch, _colon, plain = version.rpartition(":")
+            full = [f"{name}-{plain}", f"{name}-{epoch or 0}:{plain}"]
+            full = [name, *full, *(f"{one}.{machine}" for one in full)]
             held = any(fnmatch.fnmatchcase(one, lock) for one in full for lock in locks)
             found.append(Package(name=name, version=version, held=held, broken=False))
     return found

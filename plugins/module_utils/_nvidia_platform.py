@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -51,6 +51,9 @@ _MODPROBE_FOLDERS = (
     "run/modprobe.d",
     "etc/modprobe.d",
 )
+_COMMAND_LINE = "proc/cmdline"
+# nova_drm does nothing without nova_core.
+_IN_IMAGES = "nouveau|nova[-_]core|nvidiafb"
 _SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
@@ -111,9 +114,9 @@ def denials(host: Host) -> dict[str, list[str]]:
             r"^\s*(?:blacklist\s+\S+|install\s+\S+\s+/(?:usr/)?bin/(?:false|true)\b)", host.text(path), re.M
         ):
             found.setdefault(line.split()[1].replace("-", "_"), []).append(path.name)
-    for option in re.findall(r"(?:modprobe\.|rd\.driver\.)blacklist=(\S+)", host.text("proc/cmdline")):
+    for option in re.findall(r"(?:modprobe\.|rd\.driver\.)blacklist=(\S+)", host.text(_COMMAND_LINE)):
         for name in option.split(","):
-            found.setdefault(name.replace("-", "_"), []).append("proc/cmdline")
+            found.setdefault(name.replace("-", "_"), []).append(_COMMAND_LINE)
     return found
 
 
@@ -121,15 +124,22 @@ def _nova_is_there(host: Host, release: str) -> bool:
     return bool(host.glob(f"lib/modules/{release}/kernel/drivers/gpu/nova-core/nova?core.ko*"))
 
 
-def _in_initramfs(host: Host, release: str, denied: Sequence[str]) -> bool | None:
-    """Whether the image would load a blocker: it holds one, and none of the files that deny it."""
+def _in_initramfs(host: Host, release: str, denied: Mapping[str, Sequence[str]]) -> bool | None:
+    """Whether the image would load a blocker: it holds one, and nothing that denies it.
+
+    Images are not made without a driver that is denied: the files of modprobe.d go into them, and keep it from loading.
+    """
     images = {"lsinitramfs": f"boot/initrd.img-{release}", "lsinitrd": f"boot/initramfs-{release}.img"}
     for tool, image in images.items():
         listed = host.said(tool, str(host.root / image)) if host.is_there(image) else ""
         if listed:
-            blockers = re.search(r"/(nouveau|nova[-_]core|nova[-_]drm|nvidiafb)\.ko", listed) is not None
-            return blockers and not any(f"modprobe.d/{name}" in listed for name in denied)
+            names = {name.replace("-", "_") for name in re.findall(rf"/({_IN_IMAGES})\.ko", listed)}
+            return any(not _is_denied(denied.get(name, ()), listed) for name in names)
     return None
+
+
+def _is_denied(places: Sequence[str], listed: str) -> bool:
+    return any(place == _COMMAND_LINE or f"modprobe.d/{place}" in listed for place in places)
 
 
 def blockers(host: Host, release: str, in_doubt: bool) -> Blockers:
@@ -146,7 +156,7 @@ def blockers(host: Host, release: str, in_doubt: bool) -> Blockers:
     return Blockers(
         loaded=found,
         blocked=needed <= set(denied),
-        initramfs=_in_initramfs(host, release, denied.get("nouveau", [])) if look else None,
+        initramfs=_in_initramfs(host, release, denied) if look else None,
     )
 
 

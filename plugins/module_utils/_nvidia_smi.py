@@ -16,6 +16,7 @@ FIELDS = (
     "mig.mode.current",
 )  # fmt: skip
 _REFUSED = re.compile(r'Field "([^"]+)" is not a valid field')
+_ADDRESS = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]")
 _LOST = re.compile(r"unable to determine the device handle|is lost|has fallen off the bus", re.IGNORECASE)
 # "[N/A]", "[Not Supported]", "[Unknown Error]", "[GPU is lost]", and what older ones write without brackets.
 _NO_VALUE = re.compile(r"\[.*\]|N/A|ERR!|Unknown Error|GPU is lost|", re.IGNORECASE)
@@ -27,11 +28,13 @@ class Answer:
     """What nvidia-smi answered.
 
     :ivar rows: one for each GPU that works: its fields, without those that have no value.
-    :ivar error: a sentence on what went wrong, None where nothing did.
+    :ivar error: what went wrong, None where nothing did.
+    :ivar lost: addresses of GPUs that it names as lost. Some drivers then list no other GPU either.
     """
 
     rows: Sequence[Mapping[str, str]] = field(default_factory=list)
     error: str | None = None
+    lost: Sequence[str] = ()
 
 
 def parse_rows(text: str, fields: Sequence[str] = FIELDS) -> list[dict[str, str]]:
@@ -65,13 +68,15 @@ def ask(run: Run) -> Answer | None:
         if refused is None or refused[1] not in fields:
             break
         fields.remove(refused[1])
-    rows = parse_rows(done.stdout, fields)
     if done.rc is None:
-        return Answer([], "nvidia-smi does not answer.")
-    lost = next((line.strip() for line in (done.stdout + done.stderr).splitlines() if _LOST.search(line)), None)
+        return Answer(error="nvidia-smi does not answer.")
+    rows = parse_rows(done.stdout, fields)
+    complaints = [line.strip() for line in (done.stdout + done.stderr).splitlines() if _LOST.search(line)]
+    lost = [address for line in complaints for address in _ADDRESS.findall(line)]
     if done.rc != 0:
-        return Answer(rows, f"nvidia-smi ended with {done.rc}: {lost or _first_line(done.stdout, done.stderr)}")
-    return Answer(rows, f"nvidia-smi says: {lost}" if lost else None)
+        said = complaints[0] if complaints else _first_line(done.stdout, done.stderr)
+        return Answer(rows, f"nvidia-smi ended with {done.rc}: {said}", lost)
+    return Answer(rows, f"nvidia-smi says: {complaints[0]}" if complaints else None, lost)
 
 
 def highest_cuda(host: Host) -> str | None:

@@ -137,6 +137,23 @@ def test_amds_driver_tells_the_memory_in_bytes(tmp_path: Path) -> None:
     assert look(root).gpus[0]["memory_mib"] == 65520
 
 
+KFD = {
+    # /sys/class/kfd/kfd/topology/nodes: the processor, an MI210, an MI300X in a domain of its own.
+    "0": "cpu_cores_count 64\nsimd_count 0\nlocation_id 0\ngfx_target_version 0\n",
+    "1": "simd_count 416\nlocation_id 0\ndomain 0\ngfx_target_version 90010\n",
+    "2": "simd_count 1216\nlocation_id 512\ndomain 0\ngfx_target_version 90402\n",
+}
+
+
+def test_amds_driver_tells_the_instruction_set(tmp_path: Path) -> None:
+    root = on_the_bus(tmp_path, ("1002:740f", "0380"), ("1002:ab38", "0403"), ("1002:74a1", "1200"))
+    for name, text in KFD.items():
+        folder = root / f"sys/class/kfd/kfd/topology/nodes/{name}"
+        folder.mkdir(parents=True)
+        (folder / "properties").write_text(text, encoding="utf-8")
+    assert [gpu["gfx"] for gpu in look(root).gpus] == ["gfx90a", "gfx942"]
+
+
 def test_a_node_without_a_gpu_is_a_state(tmp_path: Path) -> None:
     assert look(tmp_path) == Found([], "none", None, [])
 
@@ -154,6 +171,20 @@ def test_what_was_lost_by_the_driver_is_away_and_does_not_count(tmp_path: Path) 
     assert [device.address for device in found.away] == [f"0000:{number:02x}:00.0" for number in range(7)]
     assert [device.address for device in found.away if device.driver == "vfio-pci"] == ["0000:03:00.0"]
     assert found.error == f"nvidia-smi says: {LOST}"
+
+
+def test_a_gpu_that_nvidia_smi_names_as_lost_does_not_count_though_it_lists_no_other(tmp_path: Path) -> None:
+    found = look(on_the_bus(tmp_path, *[("10de:20b2", "0302")] * 16), Finished(15, LOST))
+    assert (found.source, len(found.gpus)) == ("pci", 15)
+    assert [device.address for device in found.away] == ["0000:0f:00.0"]
+
+
+def test_a_gpu_that_its_driver_was_told_to_leave_alone_does_not_count(tmp_path: Path) -> None:
+    root = with_driver(tmp_path, 2)
+    (root / "proc/driver/nvidia/gpus/0000:00:00.0/information").write_text(
+        "Model: \t\t NVIDIA A100-SXM4-80GB\nGPU Excluded:\t Yes\n", encoding="utf-8"
+    )
+    assert [(gpu["index"], gpu["pci_address"]) for gpu in look(root).gpus] == [(0, "0000:01:00.0")]
 
 
 def test_what_belongs_to_virtual_machines_is_not_ours_before_a_driver_either(tmp_path: Path) -> None:
