@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt, AptError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository import (
     DEBIAN_PACKAGE,
     NVIDIA_KEYS,
@@ -24,6 +24,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repositor
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_journal import Journal
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._openpgp import NoKey, binary, fingerprints
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError
 
 # Where the package cuda-keyring puts it; other software of NVIDIA refers to it there too.
 PACKAGED_KEYRING = Path("usr/share/keyrings/cuda-archive-keyring.gpg")
@@ -171,8 +172,8 @@ class AptRepository:
             for path in sorted(content.rglob("*")):
                 if path.is_file():
                     self._journal.witness(self._root / path.relative_to(content))
-            name = self._apt.read(["dpkg-deb", "--field", str(package), "Package"]).strip()
-            known = self._apt.read(["dpkg-query", "--show", "--showformat=${db:Status-Status}", name])
+            name = self._apt.ask(["dpkg-deb", "--field", str(package), "Package"]).stdout.strip()
+            known = self._apt.ask(["dpkg-query", "--show", "--showformat=${db:Status-Status}", name]).stdout
             self._installed = "" if known == "installed" else name
             self._command(["dpkg", "--force-confnew", "--install", str(package)])
             self._journal.look_again()
@@ -213,7 +214,7 @@ class AptRepository:
         try:
             finished = self._apt.change(["apt-get", *self._apt.settings(), *options, "update"])
             output = f"{finished.stdout}\n{finished.stderr}"
-        except AptError as error:
+        except ToolError as error:
             output = error.output
             if not output:
                 raise RepositoryError(str(error)) from error
@@ -237,12 +238,12 @@ class AptRepository:
     def _command(self, argv: list[str]) -> None:
         try:
             self._apt.change(argv)
-        except AptError as error:
+        except ToolError as error:
             raise RepositoryError(f"{self._wish.keyring}: {error}") from error
 
     def _undo(self) -> None:
         if self._installed:
-            self._apt.read(["dpkg", "--purge", self._installed])
+            self._apt.ask(["dpkg", "--purge", self._installed])
         self._journal.undo()
 
 

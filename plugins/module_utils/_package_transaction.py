@@ -161,6 +161,12 @@ class Manager(Protocol):
         :raises TransactionError: it cannot be.
         """
 
+    def switch(self, streams: Sequence[str], *, dry: bool) -> list[str]:
+        """Enable module streams; return those that were not enabled, or would be."""
+
+    def undo(self) -> None:
+        """Enable the streams that were enabled before."""
+
     def carry_out(self, plan: Plan) -> None:
         """Do it.
 
@@ -216,19 +222,22 @@ def bring(manager: Manager, wish: Wish, *, dry: bool = False) -> Outcome:
     """
     before = manager.installed()
     wanted, leaving = _work(wish, before)
-    repaired: list[str] = []
-    if wanted or leaving:
-        repaired = _repair(manager, wish, before, dry=dry)
-        if repaired and not dry:
-            before = manager.installed()
-            wanted, leaving = _work(wish, before)
+    repaired = _repair(manager, wish, before, dry=dry) if wanted or leaving else []
+    if repaired and not dry:
+        before = manager.installed()
+        wanted, leaving = _work(wish, before)
     plan = Plan()
-    if wanted or leaving:
-        released = [name for name in chosen(before, wish.unhold) if before[name].held]
-        plan = manager.plan(wanted, leaving, released, dry=dry)
-        _approve(plan, wish, leaving)
-        if not dry:
-            _carry_out(manager, plan, released)
+    switched = manager.switch(wish.streams, dry=dry)
+    try:
+        if wanted or leaving:
+            released = [name for name in chosen(before, wish.unhold) if before[name].held]
+            plan = manager.plan(wanted, leaving, released, dry=dry)
+            _approve(plan, wish, leaving)
+            if not dry:
+                _carry_out(manager, plan, released)
+    except BaseException:
+        manager.undo()
+        raise
     after = _foreseen(before, plan) if dry else manager.installed()
     if not dry:
         _check(wish, after, leaving)
@@ -245,6 +254,7 @@ def bring(manager: Manager, wish: Wish, *, dry: bool = False) -> Outcome:
         downgraded=plan.downgraded,
         command=plan.command,
         repaired=repaired,
+        streams=switched,
         lists_fetched=manager.lists_fetched,
         warnings=manager.warnings,
     )

@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt, AptError, sentence
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transaction import (
     Package,
     Pin,
@@ -55,8 +56,8 @@ class AptManager:
 
     def installed(self) -> dict[str, Package]:
         """What dpkg knows, but for packages of which only the configuration is left."""
-        self._native = self._native or self._apt.read(["dpkg", "--print-architecture"]).strip()
-        return parse_installed(self._apt.read(_QUERY), self._native)
+        self._native = self._native or self._apt.ask(["dpkg", "--print-architecture"]).stdout.strip()
+        return parse_installed(self._apt.ask(_QUERY).stdout, self._native)
 
     def damaged(self) -> str:
         """dpkg journals what it does, and leaves the journal where it is stopped."""
@@ -68,7 +69,7 @@ class AptManager:
         """Let dpkg configure what it has unpacked; packages that this transaction removes may fail once more."""
         try:
             self._apt.change(["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"])
-        except AptError as error:
+        except ToolError as error:
             self.warnings.append(str(error))
 
     def plan(self, install: Sequence[Spec], remove: Sequence[str], unhold: Sequence[str], *, dry: bool) -> Plan:
@@ -139,19 +140,30 @@ class AptManager:
         broken = {line.partition(" :")[0].strip() for line in finished.stdout.splitlines() if " : " in line}
         return chosen(broken & set(self.installed()), self._wish.allow_removing)
 
+    def switch(self, streams: Sequence[str], *, dry: bool) -> list[str]:
+        """apt knows no streams."""
+        if streams:
+            raise TransactionError(
+                f"apt has no module streams such as {streams[0]}; give none, or pins in their place."
+            )
+        return []
+
+    def undo(self) -> None:
+        """There is nothing to take back."""
+
     def carry_out(self, plan: Plan) -> None:
         """Run apt-get once; a second time with fresh lists where it fails to fetch what the old ones name."""
         with _preferences(self._wish.pins, self._root) as pins:
             argv = [plan.command[0], *self._apt.settings(), *pins, *plan.command[1:]]
             try:
                 self._apt.change(argv)
-            except AptError as error:
+            except ToolError as error:
                 if self._wish.update == "never" or self.lists_fetched or not _STALE.search(error.output):
                     raise TransactionError(str(error)) from error
                 self._fetch()
                 try:
                     self._apt.change(argv)
-                except AptError as again:
+                except ToolError as again:
                     raise TransactionError(str(again)) from again
         if self._automatic:
             self._apt.change(["apt-mark", "auto", *self._automatic])
@@ -162,7 +174,7 @@ class AptManager:
             for word, names in (("unhold", unhold), ("hold", hold)):
                 if names:
                     self._apt.change(["apt-mark", word, *names])
-        except AptError as error:
+        except ToolError as error:
             raise TransactionError(str(error)) from error
 
     def _fetch(self) -> None:
@@ -170,7 +182,7 @@ class AptManager:
         try:
             finished = self._apt.change(["apt-get", *self._apt.settings(), "update"])
             output = f"{finished.stdout}\n{finished.stderr}"
-        except AptError as error:
+        except ToolError as error:
             if not error.output or "Could not get lock" in error.output:
                 raise TransactionError(str(error)) from error
             output = error.output
@@ -208,10 +220,10 @@ class AptManager:
     def _sentence(self, command: Sequence[str], output: str) -> str:
         found = _UNKNOWN.search(output)
         if not found:
-            return sentence(["apt-get", *command], output)
+            return self._apt.sentence(["apt-get", *command], output)
         name = found["unknown"] or found["none"] or f"{found['name']}={found['version']}"
         format_ = "--format=$(REPO_URI) $(RELEASE)"
-        targets = self._apt.read(["apt-get", "indextargets", format_, "Created-By: Packages"]).splitlines()
+        targets = self._apt.ask(["apt-get", "indextargets", format_, "Created-By: Packages"]).stdout.splitlines()
         sources = ", ".join(dict.fromkeys(" ".join(target.split()) for target in targets)) or "none is configured"
         failed = f" apt said of them: {' '.join(self.warnings)}" if self.warnings else ""
         return f"No package {name} is in the sources of this node ({sources}).{failed}"

@@ -109,11 +109,12 @@ from urllib.parse import unquote, urlsplit
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import fetch_url
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt, AptError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository import Fetch, RepositoryError, Wish
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository_apt import AptRepository
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_journal import Journal
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
 
 _OWN_OPTIONS = ("lock_timeout", "timeout")
@@ -157,7 +158,7 @@ def main() -> None:
     apt = Apt(run, os.environ, module.params["lock_timeout"], module.params["timeout"])
     try:
         outcome = AptRepository(apt, wish, Journal(module.check_mode), _fetcher(module)).bring()
-    except (AptError, RepositoryError) as error:
+    except (ToolError, RepositoryError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=complaint(error))

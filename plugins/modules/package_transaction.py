@@ -63,6 +63,7 @@ options:
     description:
       - Patterns of packages to hold at the version that they have after the transaction, so that no upgrade of the
         system moves them. They mean what is installed then, and take precedence over O(unhold).
+      - With dnf this needs its plugin C(versionlock), which may be among what is installed.
     type: list
     elements: str
     default: []
@@ -82,6 +83,13 @@ options:
         description: The version, or a pattern such as V(580*).
         type: str
         required: true
+  streams:
+    description:
+      - Module streams to enable before, such as V(nvidia-driver:580-open). Another stream of the same module is reset,
+        and enabled again where the transaction fails. dnf only.
+    type: list
+    elements: str
+    default: []
   recommends:
     description: Install also what the packages recommend.
     type: bool
@@ -108,6 +116,13 @@ options:
     description: Seconds after which a package manager that does not end is stopped.
     type: int
     default: 3600
+  manager:
+    description: The package manager. V(auto) is dnf on the RHEL family, and elsewhere apt.
+    type: str
+    choices: [auto, apt, dnf]
+    default: auto
+notes:
+  - Of dnf, version 4 is meant, that of the RHEL family 8, 9 and 10. A node with dnf 5 is refused.
 attributes:
   check_mode:
     description: Can run in check mode and return what would change, also where the packages are in no list yet.
@@ -171,6 +186,11 @@ repaired:
   returned: success
   type: list
   elements: str
+streams:
+  description: Module streams that were enabled and were not before.
+  returned: success
+  type: list
+  elements: str
 lists_fetched:
   description: Whether the lists of packages were fetched.
   returned: success
@@ -188,8 +208,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt, AptError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._dnf import Dnf
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError, uses_dnf
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transaction import (
+    Manager,
     Outcome,
     Pin,
     TransactionError,
@@ -198,13 +221,14 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transa
     parse,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transaction_apt import AptManager
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transaction_dnf import DnfManager
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
 
 
 def _wish(params: dict[str, Any]) -> Wish:
     return Wish(
         **{
-            **params,
+            **{name: value for name, value in params.items() if name != "manager"},
             "install": [parse(text) for text in params["install"]],
             "pins": [Pin(**pin) for pin in params["pins"]],
         }
@@ -223,15 +247,17 @@ def _result(outcome: Outcome) -> dict[str, Any]:
         for when, packages in (("before", outcome.before), ("after", outcome.after))
     }
     versions = {name: {"before": before, "after": after} for name, (before, after) in moved.items()}
+    held, unheld = outcome.marked(True), outcome.marked(False)
     return {
-        "changed": bool(changes or outcome.marked(True) or outcome.marked(False) or outcome.repaired),
+        "changed": bool(changes or held or unheld or outcome.repaired or outcome.streams),
         "installed": {name: after for name, (before, after) in changes.items() if not before},
         "removed": {name: before for name, (before, after) in changes.items() if not after},
         "upgraded": {name: pair for name, pair in versions.items() if name not in outcome.downgraded},
         "downgraded": {name: pair for name, pair in versions.items() if name in outcome.downgraded},
-        "held": outcome.marked(True),
-        "unheld": outcome.marked(False),
+        "held": held,
+        "unheld": unheld,
         "repaired": list(outcome.repaired),
+        "streams": list(outcome.streams),
         "lists_fetched": outcome.lists_fetched,
         "command": list(outcome.command),
         "diff": lines,
@@ -254,19 +280,26 @@ def main() -> None:
             "unhold": patterns,
             "hold": patterns,
             "pins": {"type": "list", "elements": "dict", "default": [], "options": pin},
+            "streams": patterns,
             "recommends": switch,
             "update": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
             "repair": switch,
             "lock_timeout": {"type": "int", "default": 300},
             "timeout": {"type": "int", "default": 3600},
+            "manager": {"type": "str", "choices": ["auto", "apt", "dnf"], "default": "auto"},
         },
         supports_check_mode=True,
     )
     try:
         wish = _wish(module.params)
-        apt = Apt(run, os.environ, wish.lock_timeout, wish.timeout)
-        outcome = bring(AptManager(apt, wish), wish, dry=module.check_mode)
-    except (AptError, TransactionError, OSError) as error:
+        bounds = wish.lock_timeout, wish.timeout
+        manager: Manager = (
+            DnfManager(Dnf(run, os.environ, *bounds), wish)
+            if uses_dnf(module.params["manager"])
+            else AptManager(Apt(run, os.environ, *bounds), wish)
+        )
+        outcome = bring(manager, wish, dry=module.check_mode)
+    except (ToolError, TransactionError, OSError) as error:
         module.fail_json(msg=str(error))
     for warning in outcome.warnings:
         module.warn(warning)

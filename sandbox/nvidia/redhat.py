@@ -87,7 +87,8 @@ def driver(branch: str, version: str) -> list[Package]:
 
 def base() -> list[Package]:
     """What the family itself and EPEL bring: headers of kernels, dkms, and the release that dnf asks for."""
-    release = Package("system-release", "9.4-1.el9", "all", provides=("system-release(releasever) (= 9)",))
+    # The shell is Debian's, which rpm knows nothing of, and the scripts of packages need one.
+    release = Package("system-release", "9.4-1.el9", "all", provides=("system-release(releasever) (= 9)", "/bin/sh"))
     headers = []
     for kernel in dict.fromkeys(KERNELS):
         version, _dash, rest = kernel.partition("-")
