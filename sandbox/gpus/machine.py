@@ -262,6 +262,9 @@ class Machine:
             # What a world says need not be what dpkg would allow: branches mixed, a package left half configured.
             quiet = ["--force-all", "--force-unsafe-io", "--install"]
             subprocess.run(["dpkg", *quiet, *debs], check=False, capture_output=True)
+            # Who installed a driver by its name has the rest for its sake: apt would remove that with it.
+            needed = {Path(deb).name.partition("_")[0] for deb in debs} - {one.name for one in self.world.packages}
+            subprocess.run(["apt-mark", "-qq", "auto", *sorted(needed)], check=False, capture_output=True)
         self._as_said()
         write(self.root, {path: Link(f"{SIMULATOR}/{Path(path).name}") for path in PROGRAMS})
         self.cover()
