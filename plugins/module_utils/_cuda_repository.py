@@ -52,6 +52,11 @@ class Wish:
         return self.checksum.strip().lower().removeprefix("sha256:")
 
     @property
+    def origin(self) -> str:
+        """Where the key comes from and what is known of it; a file that says something else holds another key."""
+        return " ".join(filter(None, (self.keyring, self.digest and f"sha256:{self.digest}", self.expected)))
+
+    @property
     def expected(self) -> str:
         """The expected fingerprint of the key, as upper-case digits; empty where none is given."""
         return "".join(self.fingerprint.split()).upper().removeprefix("0X")

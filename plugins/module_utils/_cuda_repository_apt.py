@@ -121,11 +121,9 @@ class AptRepository:
         return outcome
 
     def _text(self) -> str:
-        wish = self._wish
-        origin = " ".join(filter(None, (wish.keyring, wish.digest and f"sha256:{wish.digest}", wish.expected)))
         return (
-            f"# Written by fromzero.deepspeed.cuda_repository; the key is that of {origin}.\n"
-            f"Types: deb\nURIs: {wish.base}\nSuites: /\nSigned-By: /{self._key.relative_to(self._root)}\n"
+            f"# Written by fromzero.deepspeed.cuda_repository; the key is that of {self._wish.origin}.\n"
+            f"Types: deb\nURIs: {self._wish.base}\nSuites: /\nSigned-By: /{self._key.relative_to(self._root)}\n"
         )
 
     def _bring_pin(self) -> None:

@@ -40,6 +40,27 @@ def binary(data: bytes) -> bytes:
     return plain
 
 
+def armored(data: bytes) -> bytes:
+    """A binary key as text, as rpm reads it, with the checksum that it insists on."""
+    text = base64.b64encode(data)
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    check = b"=" + base64.b64encode(_checksum(data).to_bytes(3, "big"))
+    head, tail = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", b"-----END PGP PUBLIC KEY BLOCK-----"
+    return b"\n".join([head, *lines, check, tail, b""])
+
+
+def _checksum(data: bytes) -> int:
+    """CRC-24 of OpenPGP's armor."""
+    value = 0xB704CE
+    for byte in data:
+        value ^= byte << 16
+        for _bit in range(8):
+            value <<= 1
+            if value & 0x1000000:
+                value ^= 0x1864CFB
+    return value
+
+
 def fingerprints(data: bytes) -> list[str]:
     """The fingerprints of the primary keys in a binary keyring, as upper-case hexadecimal digits."""
     found = []

@@ -59,6 +59,11 @@ options:
     description: Seconds after which a package manager that does not end is stopped.
     type: int
     default: 600
+  manager:
+    description: The package manager. V(auto) is dnf on the RHEL family, and elsewhere apt.
+    type: str
+    choices: [auto, apt, dnf]
+    default: auto
 attributes:
   check_mode:
     description: Says which files would change. Neither key nor lists are fetched then.
@@ -112,12 +117,14 @@ from ansible.module_utils.urls import fetch_url
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository import Fetch, RepositoryError, Wish
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository_apt import AptRepository
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository_dnf import DnfRepository
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._dnf import Dnf
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_journal import Journal
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError, uses_dnf
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
 
-_OWN_OPTIONS = ("lock_timeout", "timeout")
+_OWN_OPTIONS = ("lock_timeout", "timeout", "manager")
 
 
 def _fetcher(module: AnsibleModule) -> Fetch:
@@ -151,13 +158,19 @@ def main() -> None:
             "check_metadata": {"type": "bool", "default": False},
             "lock_timeout": {"type": "int", "default": 300},
             "timeout": {"type": "int", "default": 600},
+            "manager": {"type": "str", "choices": ["auto", "apt", "dnf"], "default": "auto"},
         },
         supports_check_mode=True,
     )
     wish = Wish(**{name: value for name, value in module.params.items() if name not in _OWN_OPTIONS})
-    apt = Apt(run, os.environ, module.params["lock_timeout"], module.params["timeout"])
+    bounds = module.params["lock_timeout"], module.params["timeout"]
+    journal, fetch = Journal(module.check_mode), _fetcher(module)
     try:
-        outcome = AptRepository(apt, wish, Journal(module.check_mode), _fetcher(module)).bring()
+        outcome = (
+            DnfRepository(Dnf(run, os.environ, *bounds), wish, journal, fetch)
+            if uses_dnf(module.params["manager"])
+            else AptRepository(Apt(run, os.environ, *bounds), wish, journal, fetch)
+        ).bring()
     except (ToolError, RepositoryError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
