@@ -114,7 +114,7 @@ def _run(machine: Machine, words: list[str]) -> None:
                 raise Failed(2, '"--format=" switch is missing. "csv" has to be specified.\n')
             return queries[name](host, [field.strip() for field in value.split(",")], formats.split(","))
     reports = {"-L": _list, "-q": _long, "-x": _xml, "topo": _topology, "": _table}
-    reports |= {"--list-gpus": _list, "--query": _long, "--xml-format": _xml}
+    reports |= {"--list-gpus": _list, "-a": _long, "--query": _long, "--xml-format": _xml}
     first = words[0] if words else ""
     if first.startswith(("-pm", "--persistence-mode")):
         return _persistence(host, words)
@@ -384,14 +384,22 @@ def _topology(host: _Host) -> None:
     newest = max(float(gpu.compute_capability or 0) for gpu in host.gpus)
     inside = world.link or ("PIX" if not world.nvswitch else "NV18" if newest >= 9 else "NV12")
     half = len(host.gpus) / 2
-    print("\t".join(["", *(f"GPU{gpu.index}" for gpu in host.gpus), "CPU Affinity", "NUMA Affinity"]))
+    # Since branch 535 there is one column more; the header is underlined, on a terminal or not.
+    more = ["", "N/A"] if drivers.branch(host.version) >= 535 else []
+    titles = [
+        *(f"GPU{gpu.index}" for gpu in host.gpus),
+        "CPU Affinity",
+        "NUMA Affinity",
+        *(["GPU NUMA ID"] * bool(more)),
+    ]
+    print("\t\x1b[4m" + "\t".join(titles) + "\x1b[0m")
     for one in host.gpus:
         row = [f"GPU{one.index}"]
         for other in host.gpus:
             near = inside.startswith("NV") or (one.index < half) == (other.index < half)
             row.append(" X " if one is other else inside if near else "SYS")
         numa = int(one.index >= half)
-        print("\t".join([*row, f"{numa * 32}-{numa * 32 + 31}", str(numa)]))
+        print("\t".join([*row, f"{numa * 32}-{numa * 32 + 31}", str(numa), *more]))
     print(_LEGEND, end="")
 
 
