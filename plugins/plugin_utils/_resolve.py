@@ -24,7 +24,8 @@ def _conflicts(
     for fault in faults:
         reason = sentence(fault, everyone)
         better = near.candidate if near else None
-        if near and better and tried.candidate and fault.subject == "torch" and better.name != tried.candidate.name:
+        of_torch = tried.candidate is not None and fault.text.startswith(tried.candidate.name)
+        if near and better and of_torch and tried.candidate and better.name != tried.candidate.name:
             reason = f"{reason[:-1]}; the newest that runs on {near.where} is {better.torch}+{better.build}."
         found.append({"hosts": ordered(fault.hosts, everyone), "subject": fault.subject, "reason": reason})
     return found

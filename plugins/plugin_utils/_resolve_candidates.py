@@ -14,6 +14,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     apex_for,
     cuda_of,
     deepspeed_fault,
+    deepspeed_tried,
     deepspeeds,
     key,
     minor,
@@ -81,9 +82,9 @@ def _deepspeed(wishes: Wishes, torch: str, curated: Row, headless: bool) -> tupl
     if wishes.deepspeed:
         return own, [Remark("deepspeed", f"DeepSpeed {own} does not work with torch {torch}: {fault}.")]
     every = list(reversed(deepspeeds()))
-    fitting = next((version for version in every if not deepspeed_fault(version, torch, headless)), None)
+    fitting = [version for version in every if not deepspeed_fault(version, torch, headless)]
     if fitting:
-        return fitting, []
+        return next((version for version in fitting if deepspeed_tried(version, torch)), fitting[0]), []
     fault = deepspeed_fault(every[0], torch, headless)
     return every[0], [Remark("torch", f"No DeepSpeed works with torch {torch}: {fault}.")]
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candidates import Candidate
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision, decide
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import gfx, kernels, key, runs
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import gfx, kernels, key, runs, torches
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, merged
 
@@ -95,3 +97,26 @@ def judged(
     each = [judge(candidate, group, wishes, accelerator) for group in groups]
     remarks = [*candidate.faults, *(remark for found, _decision in each for remark in found)]
     return merged(remarks), [decision for _found, decision in each]
+
+
+def gpus_apart(groups: Sequence[Group]) -> list[Remark]:
+    """NVIDIA GPUs that no torch has kernels for together, pair by pair."""
+    held: dict[tuple[str, str], tuple[str, list[str]]] = {}
+    for group in groups:
+        for gpu in group.of("cuda"):
+            if gpu.capability:
+                held.setdefault((gpu.capability, group.machine), (gpu.name, []))[1].extend(group.hosts)
+    builds = [(torch, build) for torch, row in torches().items() for build in row["builds"] if build.startswith("cu")]
+    running = {
+        (capability, machine): {pair for pair in builds if runs(*pair, machine, capability)}
+        for capability, machine in held
+    }
+    found = []
+    for pair in combinations(held, 2):
+        if running[pair[0]] & running[pair[1]]:
+            continue
+        one, other = (f"{kind[0]} ({held[kind][0]} on {named(held[kind][1])})" for kind in pair)
+        hosts = dict.fromkeys([*held[pair[0]][1], *held[pair[1]][1]])
+        text = f"No torch has kernels for both compute capability {one} and {other}"
+        found.append(Remark("torch", text, tuple(hosts)))
+    return found

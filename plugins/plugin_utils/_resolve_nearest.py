@@ -13,7 +13,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candidates import Candidate, candidates
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_judges import judge
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group, vendors
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_search import search
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_search import Outcome, search
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import ordered
 
@@ -23,6 +23,7 @@ _ORDER = (
     "accelerator",
 )  # fmt: skip
 _TRIED_TOGETHER = 3
+Given = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,20 @@ def _instead(name: str, candidate: Candidate, accelerator: str) -> str:
     }.get(name, "")
 
 
+def _held(wishes: Wishes) -> tuple[str, ...]:
+    """The names of the wishes that there are; that apex is left out stands in nobody's way."""
+    held = [name for name in _ORDER if getattr(wishes, name) not in ("", False, "none")]
+    return tuple(name for name in held if not (wishes.stack and name in ("torch", "torch_build")))
+
+
+def _after(fewer: Wishes, names: Sequence[str], outcome: Outcome) -> dict[str, Any]:
+    """The wishes after the changes."""
+    if outcome.candidate is None:
+        return {}
+    instead = {name: _instead(name, outcome.candidate, outcome.accelerator) for name in names}
+    return {**_given(fewer), **{name: value for name, value in instead.items() if value}}
+
+
 def _change(name: str, before: object, after: str) -> str:
     if name == "bf16":
         return "train with fp16 instead of bf16"
@@ -83,56 +98,74 @@ def _nearest(changes: Sequence[str], wishes: dict[str, Any], candidate: Candidat
     return Nearest(f"{said[:1].upper()}{said[1:]}: then {what} fit {where}.", wishes, candidate, where)
 
 
-def _changes(names: Sequence[str], given: Mapping[str, Any], candidate: Candidate, accelerator: str) -> list[str]:
+def _changes(names: Sequence[str], given: Given, candidate: Candidate, accelerator: str) -> list[str]:
     """The changes in words; a build that came as the tag of torch_version is changed there."""
-    names = list(names)
+    after = {name: _instead(name, candidate, accelerator) for name in names}
     tag = str(given.get("torch") or "").partition("+")[2]
-    if "torch_build" in names and tag not in ("", candidate.build):
-        names = ["torch", *(name for name in names if name not in ("torch", "torch_build"))]
-        after = {"torch": f"{candidate.torch}+{candidate.build}"}
-    else:
-        after = {}
-    return [_change(name, given.get(name), after.get(name) or _instead(name, candidate, accelerator)) for name in names]
+    if "torch_build" in after and tag not in ("", candidate.build):
+        del after["torch_build"]
+        after = {**after, "torch": f"{candidate.torch}+{candidate.build}"}
+        if given.get("torch_build"):
+            after["torch_build"] = ""
+    return [
+        _change(name, given.get(name), value) for name, value in after.items() if given.get(name) != (value or None)
+    ]
 
 
-def _by_wishes(
-    wishes: Wishes, given: Mapping[str, Any], groups: Sequence[Group], lost: Sequence[str] | None
-) -> Nearest | None:
+def _by_wishes(wishes: Wishes, given: Given, groups: Sequence[Group], lost: Sequence[str] | None) -> Nearest | None:
     """With the fewest wishes changed; lost are those that could not be read and so are changed anyhow."""
-    held = [name for name in _ORDER if getattr(wishes, name) and not (wishes.apex == "none" and name == "apex")]
-    if wishes.stack:
-        held = [name for name in held if name not in ("torch", "torch_build")]
-    if not wishes.accelerator and not vendors(groups) and not wishes.torch_build:
-        wishes, lost = replace(wishes, accelerator="cpu"), [*(lost or ()), "accelerator"]
     first = [()] if lost is not None else []
-    for subset in (*first, *_subsets(held)):
+    for subset in (*first, *_subsets(_held(wishes))):
         fewer = _without(wishes, subset)
         outcome = search(fewer, groups)
         if outcome and outcome.candidate:
             names = list(dict.fromkeys([*(lost or ()), *subset]))
-            instead = {name: _instead(name, outcome.candidate, outcome.accelerator) for name in names}
-            after = {**_given(fewer), **{name: value for name, value in instead.items() if value}}
-            if "torch" in after and "+" in after["torch"]:
-                after.pop("torch_build", None)
             changes = _changes(names, given, outcome.candidate, outcome.accelerator)
-            return _nearest(changes, after, outcome.candidate, "every node")
+            return _nearest(changes, _after(fewer, names, outcome), outcome.candidate, "every node")
     return None
 
 
+# What nodes have said about their driver, the lightest to change first.
+_LIMITS: tuple[dict[str, Any], ...] = (
+    {"flavour": ""},
+    {"branch": "", "version": ""},
+    {"flavour": "", "branch": "", "version": ""},
+    {"manage": True},
+    {"manage": True, "flavour": "", "branch": "", "version": ""},
+)
+
+
+def _driver_changes(group: Group, freed: Group, branch: str) -> list[str]:
+    """How the variables of a group are to be changed, in words."""
+    where = f"on {named(group.hosts)}"
+    found = [f"set nvidia_driver_manage to true {where}"] if freed.manage and not group.manage else []
+    if group.flavour and not freed.flavour:
+        found.append(f"set nvidia_driver_flavour to auto {where} (it is {group.flavour})")
+    if group.branch and not freed.branch:
+        found.append(f"set nvidia_driver_branch to {branch} {where} (it is {group.branch})")
+    if group.version and not freed.version:
+        found.append(f"leave nvidia_driver_version out {where} (it is {group.version})")
+    return found
+
+
 def _by_drivers(wishes: Wishes, groups: Sequence[Group]) -> Nearest | None:
-    """With drivers that may be touched, and without what nodes wish for them."""
-    bound = [group for group in groups if not group.manage or group.branch or group.version or group.flavour]
-    free = [replace(group, manage=True, branch="", version="", flavour="") for group in groups]
-    outcome = search(wishes, free) if bound else None
-    if not outcome or not outcome.candidate:
-        return None
-    where = named([host for group in bound for host in group.hosts])
-    change = f"let the driver be chosen on {where} (nvidia_driver_manage: true, and nothing else said about it)"
-    return _nearest([change], _given(wishes), outcome.candidate, "every node")
+    """With less said about the drivers of nodes."""
+    for limit in _LIMITS:
+        free = [replace(group, **limit) for group in groups]
+        outcome = search(wishes, free) if free != list(groups) else None
+        if outcome and outcome.candidate:
+            changes = [
+                change
+                for group, freed, decision in zip(groups, free, outcome.decisions, strict=True)
+                if judge(outcome.candidate, group, wishes, outcome.accelerator)[0]
+                for change in _driver_changes(group, freed, decision.branch or "")
+            ]
+            return _nearest(changes, _given(wishes), outcome.candidate, "every node")
+    return None
 
 
-def _by_nodes(wishes: Wishes, groups: Sequence[Group], everyone: Sequence[str]) -> Nearest | None:
-    """With the fewest nodes left out."""
+def _by_nodes(wishes: Wishes, groups: Sequence[Group], everyone: Sequence[str]) -> tuple[Outcome, list[str]] | None:
+    """With the fewest nodes left out, and which."""
     present = [name for name, vendor in (("cuda", "nvidia"), ("rocm", "amd")) if vendor in vendors(groups)]
     options = []
     for accelerator in [wishes.accelerator] if wishes.accelerator else present:
@@ -142,26 +175,46 @@ def _by_nodes(wishes: Wishes, groups: Sequence[Group], everyone: Sequence[str]) 
     count, bad = min(options, key=lambda option: option[0], default=(len(everyone), []))
     rest = [group for group in groups if group not in bad]
     outcome = search(wishes, rest) if count < len(everyone) else None
-    if not outcome or not outcome.candidate:
-        return None
-    out = named(ordered([host for group in bad for host in group.hosts], everyone))
-    return _nearest([f"take {out} out of group 'nodes'"], _given(wishes), outcome.candidate, "the other nodes")
+    return (outcome, ordered([host for group in bad for host in group.hosts], everyone)) if outcome else None
+
+
+def _by_fewer_nodes(
+    wishes: Wishes, given: Given, groups: Sequence[Group], everyone: Sequence[str], lost: Sequence[str] | None
+) -> Nearest | None:
+    """With the fewest nodes left out, and where that is not enough one wish changed, or all of them."""
+    held = _held(wishes)
+    for subset in ((), *((name,) for name in held), held):
+        found = _by_nodes(_without(wishes, subset), groups, everyone)
+        if found is None:
+            continue
+        dropped = [*subset]
+        for name in reversed(subset):
+            # Whatever need not go with the others stays.
+            kept = [other for other in dropped if other != name]
+            again = _by_nodes(_without(wishes, kept), groups, everyone)
+            if again and again[1] == found[1]:
+                found, dropped = again, kept
+        outcome, out = found
+        if outcome.candidate:
+            names = list(dict.fromkeys([*(lost or ()), *dropped]))
+            changes = _changes(names, given, outcome.candidate, outcome.accelerator)
+            changes = [f"take {named(out)} out of group 'nodes'", *changes] if out else changes
+            after = _after(_without(wishes, dropped), names, outcome)
+            return _nearest(changes, after, outcome.candidate, "the other nodes" if out else "every node")
+    return None
 
 
 def nearest(
-    wishes: Wishes,
-    given: Mapping[str, Any],
-    groups: Sequence[Group],
-    everyone: Sequence[str],
-    lost: Sequence[str] | None,
+    wishes: Wishes, given: Given, groups: Sequence[Group], everyone: Sequence[str], lost: Sequence[str] | None
 ) -> Nearest | None:
     """What would work, none where nothing does.
 
     :param given: the wishes as they came. lost: the names of those that could not be read; none where all could.
     """
+    if not wishes.accelerator and not wishes.torch_build and not vendors(groups):
+        wishes, lost = replace(wishes, accelerator="cpu"), [*(lost or ()), "accelerator"]
     return (
         _by_wishes(wishes, given, groups, lost)
         or _by_drivers(wishes, groups)
-        or _by_nodes(wishes, groups, everyone)
-        or _by_nodes(Wishes(accelerator=wishes.accelerator), groups, everyone)
+        or _by_fewer_nodes(wishes, given, groups, everyone, lost)
     )

@@ -128,7 +128,9 @@ def _wish(node: Mapping[str, Any], name: str) -> str:
 
 
 def _group(node: Mapping[str, Any]) -> Group:
-    gpus = [_gpu(gpu) for gpu in _sequence(node.get("gpus")) if isinstance(gpu, Mapping)]
+    every = [_gpu(gpu) for gpu in _sequence(node.get("gpus")) if isinstance(gpu, Mapping)]
+    # Graphics inside an AMD processor have no gfx name that is known, and are no accelerator.
+    gpus = [gpu for gpu in every if gpu.vendor == "nvidia" or gpu.capability]
     return Group(
         gpus=tuple(Counter(gpus).items()),
         driver=_driver(_mapping(node.get("driver"))),

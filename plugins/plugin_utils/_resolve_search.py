@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candidates import Candidate, candidates
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_judges import judge, judged
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_judges import gpus_apart, judge, judged
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group, vendors
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import accelerator_of, torches
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
@@ -99,5 +99,9 @@ def best_try(wishes: Wishes, groups: Sequence[Group]) -> Outcome:
     rated = [(candidate, *judged(candidate, groups, wishes, accelerator)) for candidate in tried]
     if not rated:
         return Outcome(accelerator, None, (), tuple(faults))
-    candidate, found, decisions = min(rated, key=lambda each: _weight(each[1]))
-    return Outcome(accelerator, candidate, tuple(decisions), (*faults, *found))
+    candidate, found, decisions = min(rated, key=lambda each: (_weight(each[1]), len(each[1])))
+    apart = gpus_apart(groups) if accelerator == "cuda" else []
+    if apart and not wishes.torch:
+        # What one torch lacks says little where none has all.
+        found = [fault for fault in found if fault.subject != "torch"]
+    return Outcome(accelerator, candidate, tuple(decisions), (*faults, *apart, *found))

@@ -170,6 +170,12 @@ def deepspeed_fault(deepspeed: str, torch: str, without_gpu: bool) -> str | None
     return None
 
 
+def deepspeed_tried(deepspeed: str, torch: str) -> bool:
+    """Whether a release of DeepSpeed was imported on a torch, or on an older and on a newer one."""
+    tried = sorted(key(minor(each)) for each in deepspeeds().get(deepspeed, {}).get("imported", ()))
+    return bool(tried) and tried[0] <= key(minor(torch)) <= tried[-1]
+
+
 @cache
 def toolkits_for(deepspeed: str, cuda: str) -> tuple[str, ...]:
     """The minors of the toolkits that DeepSpeed compiles its ops with, for a torch with some CUDA."""
