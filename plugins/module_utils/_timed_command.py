@@ -10,6 +10,9 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+# Seconds until what was killed counts as one that cannot be.
+_GRACE = 5.0
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -38,7 +41,7 @@ def run(
     :param pass_fds: open files that the program inherits, such as a lock that it holds even when its parent dies.
     :raises OSError: the program cannot be started.
     """
-    with subprocess.Popen(
+    process = subprocess.Popen(
         list(argv),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -49,11 +52,25 @@ def run(
         errors="replace",
         start_new_session=True,
         pass_fds=pass_fds,
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(stdin, timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            stdout, stderr = process.communicate()
-            return Finished(None, stdout, stderr)
+    )
+    try:
+        stdout, stderr = process.communicate(stdin, timeout)
         return Finished(process.returncode, stdout, stderr)
+    except subprocess.TimeoutExpired:
+        return _killed(process)
+
+
+def _killed(process: subprocess.Popen[str]) -> Finished:
+    """End a program, and its children with it.
+
+    What waits within a driver, as nvidia-smi does for a GPU that has fallen off the bus, cannot be killed: it is left
+    behind, with what it has said so far lost.
+    """
+    os.killpg(process.pid, signal.SIGKILL)
+    try:
+        return Finished(None, *process.communicate(timeout=_GRACE))
+    except subprocess.TimeoutExpired:
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+        return Finished(None)
