@@ -86,11 +86,11 @@ def ensure(host: Host, wish: Wish, check: bool) -> Outcome:
             _exchange(host, wish, outcome, check)
         if not outcome.reboot:
             _start(host, wish, outcome, check)
-    elif present is not None:
-        outcome.reboot = _busy(host)
+    elif present is not None or _taken(host, wish):
+        outcome.reboot = _busy(host) if present else ""
         if not check and not outcome.reboot:
             with _stopped(host, wish.services, outcome, restore=False):
-                outcome.reboot = _unload(host)
+                outcome.reboot = _free(host, wish) or _unload(host)
         if not outcome.reboot:
             outcome.changed = True
             outcome.done.append("unloaded the module")
@@ -181,11 +181,10 @@ def _built(host: Host, wish: Wish, outcome: Outcome, check: bool) -> None:
 
 def _exchange(host: Host, wish: Wish, outcome: Outcome, check: bool) -> None:
     present = driver.loaded(host)[0]
-    taken = [name for name in reversed(wish.denied) if host.is_there(f"sys/module/{name}")]
     if present is not None:
         outcome.reboot = _busy(host)
     if not check and not outcome.reboot:
-        outcome.reboot = _free(host, taken)
+        outcome.reboot = _free(host, wish)
     if not check and not outcome.reboot:
         with _stopped(host, wish.services, outcome):
             outcome.reboot = _unload(host)
@@ -196,9 +195,14 @@ def _exchange(host: Host, wish: Wish, outcome: Outcome, check: bool) -> None:
         outcome.done.append("reloaded the module" if present else "loaded the module")
 
 
-def _free(host: Host, taken: Sequence[str]) -> str:
+def _taken(host: Host, wish: Wish) -> list[str]:
+    """The other drivers that are loaded; those that need others come first."""
+    return [name for name in reversed(wish.denied) if host.is_there(f"sys/module/{name}")]
+
+
+def _free(host: Host, wish: Wish) -> str:
     """Take other drivers off the GPUs; why that did not work, empty where it did."""
-    for name in taken:
+    for name in _taken(host, wish):
         done = host.run(["modprobe", "-r", name])
         if host.is_there(f"sys/module/{name}"):
             words = done.last_words if done else "there is no modprobe"

@@ -273,12 +273,14 @@ def _by_packages(question: Question, step: Step) -> Step:
             question.problems.append(_no_fabric_manager(question, step.source))
         install += fabric
     keep = f"{step.version}*" if step.version else f"{step.branch}.*"
+    compiled = [] if driver.secure_boot else _headers(question)  # what is signed was compiled elsewhere
     removed = table.obsolete(node.names, replace(chosen, install=install), driver) if system.apt else []
+    install += _taken_along(node, step, [*install, *removed])
     return replace(
         step,
-        # What is signed was compiled elsewhere.
-        headers=[] if driver.secure_boot else _headers(question),
-        install=_specs([*install, *_taken_along(node, step, [*install, *removed])], "" if wishes.packages else keep),
+        headers=[] if node.broken else compiled,
+        # Nothing goes in before what is there by half has gone: then the headers come with the rest.
+        install=[*(compiled if node.broken else []), *_specs(install, "" if wishes.packages else keep)],
         remove=removed,
         stream=chosen.stream,
         keep=keep,

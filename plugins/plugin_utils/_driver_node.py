@@ -25,8 +25,9 @@ class Node:
         self.architectures = sorted({str(gpu["architecture"]) for gpu in self.gpus if gpu.get("architecture")})
         self.loaded: str | None = driver.get("loaded")
         self.library: str | None = driver.get("library")
-        self.built: str | None = (driver.get("built") or {}).get("version")
-        self.flavour: str | None = driver.get("flavour")
+        built: Mapping[str, Any] = driver.get("built") or {}
+        self.built: str | None = built.get("version")
+        self.flavour: str | None = driver.get("flavour") or built.get("flavour")
         self.runfile: str | None = driver.get("runfile")
         self.packages: Sequence[Mapping[str, Any]] = driver.get("packages") or []
         self.names = [str(package["name"]) for package in self.packages]
