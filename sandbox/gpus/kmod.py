@@ -18,10 +18,9 @@ _OURS = (*NVIDIA_MODULES, *OTHER_DRIVERS)
 
 def lsmod(machine: Machine, arguments: Sequence[str]) -> int:
     print("Module                  Size  Used by")
-    holders = len(machine.holders())
     for line in listing(machine.kernel):
         name, size, count, by, *_ = line.split()
-        used = int(count) + (holders if name in ("nvidia", "nvidia_uvm") else 0)
+        used = int(count) + (len(machine.holders(name)) if name in ("nvidia", "nvidia_uvm") else 0)
         used += machine.world.blockers.in_use if name in OTHER_DRIVERS else 0
         print(f"{name:<19} {size:>8}  {used} {by.rstrip(',') if by != '-' else ''}".rstrip())
     return 0

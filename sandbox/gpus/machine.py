@@ -122,10 +122,10 @@ class Machine:
             else:
                 path.touch()
 
-    def holders(self) -> dict[int, str]:
-        """The processes that have a file of the driver open: pid -> command."""
+    def holders(self, module: str = "nvidia") -> dict[int, str]:
+        """The processes that have a file of a module open: pid -> command."""
         found = {}
-        prefix = f"{self.root / 'dev/nvidia'}"
+        prefix = f"{self.root / 'dev' / module.replace('_', '-')}"
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 if any(str(link.readlink()).startswith(prefix) for link in (folder / "fd").iterdir()):
@@ -232,7 +232,7 @@ class Machine:
             return f"Module {name} is in use by: {' '.join(by)}"
         if name in OTHER_DRIVERS:
             return f"Module {name} is in use" if self.world.blockers.in_use else None
-        if name in ("nvidia", "nvidia_uvm") and self.holders():
+        if name in ("nvidia", "nvidia_uvm") and self.holders(name):
             return f"Module {name} is in use"
         return None
 
@@ -359,12 +359,14 @@ class Machine:
         for name in self.world.users:
             program = folder / name
             write(folder, {name: Link(shutil.which("sleep") or "/usr/bin/sleep")})
-            with (self.root / "dev/nvidia0").open("rb") as gpu:
+            # What CUDA has open: the GPU, and unified memory.
+            with (self.root / "dev/nvidia0").open("rb") as gpu, (self.root / "dev/nvidia-uvm").open("rb") as memory:
                 subprocess.Popen(
                     [program, "infinity"],
                     stdin=gpu,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
+                    pass_fds=[memory.fileno()],
                     start_new_session=True,
                     user=TRAINER if self.in_node else None,
                 )

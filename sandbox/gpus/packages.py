@@ -29,9 +29,11 @@ def _with_needs(wanted: Iterable[Package]) -> Iterable[deb.Package]:
         if not package.alone:
             waiting.append((found[package.name], family))
     while waiting:
-        package_of, family = waiting.pop()
-        for need in package_of.depends:
-            name = need.partition("|")[0].split()[0]
+        needing, family = waiting.pop(0)
+        for need in needing.depends:
+            # Any of several will do, and the first is taken where none is there yet.
+            names = [either.split()[0] for either in need.split("|")]
+            name = next((name for name in names if name in found), names[0])
             if name in family and name not in found:
                 found[name] = family[name]
                 waiting.append((family[name], family))
@@ -43,9 +45,13 @@ def _family(package: Package) -> Mapping[str, deb.Package]:
     version = package.upstream
     named = re.search(r"-(\d{3}(?:-server)?)(?:-open)?$", package.name)
     branch = named[1] if named else version.partition(".")[0]
-    lists = [driver.dkms(), driver.nvlsm()]
-    if branch.partition("-")[0].isdigit():
-        lists += driver.debian_driver(branch.partition("-")[0], version, package.version)
-        lists += driver.ubuntu_driver(branch, version, package.version)
-        lists += driver.fabric_manager(branch.partition("-")[0], version, package.version)
-    return {made.name: made for made in lists}
+    number = branch.partition("-")[0]
+    family = [driver.dkms(), driver.nvlsm()]
+    if number.isdigit():
+        debian = driver.debian_driver(number, version, package.version)
+        ubuntu = driver.ubuntu_metapackages(number, package.version)
+        ubuntu += driver.ubuntu_driver(branch, version, package.version)
+        # Some names are those of both distributions; the revision tells which is meant.
+        family += [*debian, *ubuntu] if "ubuntu" in package.version else [*ubuntu, *debian]
+        family += driver.fabric_manager(number, version, package.version)
+    return {made.name: made for made in family}

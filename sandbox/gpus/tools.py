@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -216,6 +217,15 @@ def nv_fabricmanager(machine: Machine, arguments: Sequence[str]) -> int:
     return status
 
 
+def _ready() -> None:
+    """Tell systemd that the service serves, as sd_notify(3) does."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            # A name that begins with @ is in the abstract namespace.
+            channel.sendto(b"READY=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
+
+
 def _hold(machine: Machine, pattern: str) -> int:
     """Keep files of the driver open until the service is stopped."""
     ends = {signal.SIGTERM, signal.SIGINT}
@@ -223,5 +233,6 @@ def _hold(machine: Machine, pattern: str) -> int:
     with ExitStack() as opened:
         for path in sorted((machine.root / "dev").glob(pattern)):
             opened.enter_context(path.open("rb"))
+        _ready()
         signal.sigwait(ends)
     return 0

@@ -31,7 +31,13 @@ SOURCE = "nvidia-graphics-drivers"
 LIBCUDA, LIBML = "libcuda.so", "libnvidia-ml.so"
 METAPACKAGES = {"nvidia-open": "-open", "cuda-drivers": ""}
 
-_SMI = File(f'#!/bin/sh\nexec {SIMULATOR}/nvidia-smi "$@"\n', 0o755)
+
+def _door(program: str, *arguments: str) -> File:
+    """A program that is one of the simulator's, which knows what is loaded and who has it open."""
+    return File(f'#!/bin/sh\nexec {" ".join((f"{SIMULATOR}/{program}", *arguments))} "$@"\n', 0o755)
+
+
+_SMI = _door("nvidia-smi")
 # What dkms does when a package brings a source: a module for each kernel whose headers are there, else its complaint.
 _BUILD = """\
 for kernel in $(ls /lib/modules 2>/dev/null; uname -r); do
@@ -54,39 +60,18 @@ done
 """
 _LICENSES = {"": "NVIDIA", "-open": "Dual MIT/GPL"}
 _BLACKLIST = "blacklist nouveau\nblacklist lbm-nouveau\nalias nouveau off\nalias lbm-nouveau off\n"
-_PERSISTENCED = """\
-#!/bin/sh
-if [ ! -e /proc/driver/nvidia/version ]; then
-    echo "nvidia-persistenced failed to initialize. Check syslog for more details." >&2
-    exit 1
-fi
-exec sleep infinity
-"""
 _PERSISTENCED_UNIT = """\
 [Unit]
 Description=NVIDIA Persistence Daemon
 Wants=syslog.target
 
 [Service]
+# The real one forks when it serves; either way a start that fails is a start that failed.
+Type=notify
 ExecStart=/usr/bin/nvidia-persistenced
 
 [Install]
 WantedBy=multi-user.target
-"""
-# The real one refuses in these words, and serves no driver but its own.
-_FABRICMANAGER = """\
-#!/bin/sh
-if [ "$1" = --version ]; then
-    echo "Fabric Manager version is : @VERSION@"
-    exit 0
-fi
-loaded=$(sed -n '1s/.*  \\([0-9][0-9.]*[0-9]\\)  .*/\\1/p' /proc/driver/nvidia/version 2>/dev/null)
-if [ "$loaded" != '@VERSION@' ]; then
-    echo "fabric manager NVIDIA GPU driver interface version @VERSION@ don't match with driver version $loaded." \\
-        "Please update with matching NVIDIA driver package." >&2
-    exit 1
-fi
-exec sleep infinity
 """
 _FABRICMANAGER_UNIT = """\
 [Unit]
@@ -95,6 +80,7 @@ After=network-online.target
 Requires=network-online.target
 
 [Service]
+Type=notify
 ExecStart=/usr/bin/nv-fabricmanager -c /usr/share/nvidia/nvswitch/fabricmanager.cfg
 
 [Install]
@@ -109,7 +95,7 @@ def ubuntu() -> list[Package]:
         packages += pinning(branch, versions, "ubuntu1")
         for version in versions:
             packages += ubuntu_driver(branch, version, f"{version}-0ubuntu1")
-            packages += _ubuntu_metapackages(branch, f"{version}-0ubuntu1")
+            packages += ubuntu_metapackages(branch, f"{version}-0ubuntu1")
             packages += fabric_manager(branch, version, f"{version}-0ubuntu1")
     return [*packages, dkms(), nvlsm()]
 
@@ -197,7 +183,7 @@ def ubuntu_driver(branch: str, version: str, full: str) -> list[Package]:
     return packages
 
 
-def _ubuntu_metapackages(branch: str, full: str) -> list[Package]:
+def ubuntu_metapackages(branch: str, full: str) -> list[Package]:
     """What people install by name: the driver with the open or with the proprietary modules."""
     packages = []
     for name, flavour in METAPACKAGES.items():
@@ -284,7 +270,7 @@ def fabric_manager(branch: str, version: str, full: str) -> list[Package]:
         full,
         source="fabricmanager",
         files={
-            "/usr/bin/nv-fabricmanager": File(_FABRICMANAGER.replace("@VERSION@", version), 0o755),
+            "/usr/bin/nv-fabricmanager": _door("nv-fabricmanager", version),
             "/usr/share/nvidia/nvswitch/fabricmanager.cfg": "LOG_LEVEL=4\n",
             "/lib/systemd/system/nvidia-fabricmanager.service": _FABRICMANAGER_UNIT,
         },
@@ -296,8 +282,7 @@ def fabric_manager(branch: str, version: str, full: str) -> list[Package]:
 
 def dkms() -> Package:
     """What builds kernel modules; the packages that bring a source have done so themselves here."""
-    door = File(f'#!/bin/sh\nexec {SIMULATOR}/dkms "$@"\n', 0o755)
-    return Package("dkms", "1:3.2.1-1", "all", section="kernel", files={"/usr/sbin/dkms": door})
+    return Package("dkms", "1:3.2.1-1", "all", section="kernel", files={"/usr/sbin/dkms": _door("dkms")})
 
 
 def nvlsm() -> Package:
@@ -326,6 +311,6 @@ def _blacklist(name: str) -> dict[str, str | File]:
 
 def persistenced() -> dict[str, str | File]:
     return {
-        "/usr/bin/nvidia-persistenced": File(_PERSISTENCED, 0o755),
+        "/usr/bin/nvidia-persistenced": _door("nvidia-persistenced"),
         "/lib/systemd/system/nvidia-persistenced.service": _PERSISTENCED_UNIT,
     }

@@ -73,10 +73,14 @@ def host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], 
 
 
 @pytest.fixture
-def training(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Host], None]]:
-    """Somebody who has the first GPU open: this very process."""
+def training() -> Iterator[Callable[[Host], None]]:
+    """Somebody who computes on the first GPU: this very process."""
     opened: list[int] = []
-    yield lambda host: opened.append(os.open(host.root / "dev/nvidia0", os.O_RDONLY))
+
+    def compute(host: Host) -> None:
+        opened.extend(os.open(host.root / "dev" / name, os.O_RDONLY) for name in ("nvidia0", "nvidia-uvm"))
+
+    yield compute
     for number in opened:
         os.close(number)
 
