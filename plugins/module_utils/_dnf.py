@@ -21,7 +21,7 @@ _LOCK = re.compile(
 )
 _PROBLEM = re.compile(r"^ Problem.*(?:\n  - .*)*", re.MULTILINE)
 _NO_MATCH = re.compile(
-    r"^(?:No match for argument|No package .* available|Unable to find a match): *(?P<name>.*)$", re.MULTILINE
+    r"^(?:Error: )?(?:No match for argument|No package .* available|Unable to find a match): *(?P<name>.*)$", re.MULTILINE
 )
 _FILTERED = re.compile(r"All matches were filtered out by (?P<why>\S+ filtering) for argument: (?P<name>\S+)")
 _FULL = re.compile(

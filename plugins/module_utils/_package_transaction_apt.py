@@ -220,7 +220,9 @@ class AptManager:
     def _sentence(self, command: Sequence[str], output: str) -> str:
         found = _UNKNOWN.search(output)
         if not found:
-            return self._apt.sentence(["apt-get", *command], output)
+            held = [name for name, package in self.installed().items() if package.held and f"{name} " in output]
+            advice = f" Held on this node: {', '.join(held)}; name them in unhold where they may move." if held else ""
+            return self._apt.sentence(command, output) + advice
         name = found["unknown"] or found["none"] or f"{found['name']}={found['version']}"
         format_ = "--format=$(REPO_URI) $(RELEASE)"
         targets = self._apt.ask(["apt-get", "indextargets", format_, "Created-By: Packages"]).stdout.splitlines()
