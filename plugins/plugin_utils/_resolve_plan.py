@@ -18,6 +18,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     key,
     least_driver,
     minor,
+    runs_code,
 )
 
 
@@ -34,8 +35,8 @@ def compiled(wanted: Sequence[str], cuda: str) -> list[str]:
         return list(wanted)
     found = set()
     for capability in wanted:
-        below = [own for own in known if key(own)[0] == key(capability)[0] and key(own) <= key(capability)]
-        found |= {max(below, key=key)} if below else set()
+        fitting = [own for own in known if runs_code(capability, own)]
+        found |= {max(fitting, key=key)} if fitting else set()
     return sorted(found, key=key)
 
 

@@ -142,16 +142,27 @@ def gfx(build: str) -> tuple[str, ...]:
     return next((tuple(row["gfx"]) for row in rows("torch")["rocm_kernels"] if build in row["builds"]), ())
 
 
+def runs_code(capability: str, compiled: str) -> bool:
+    """Whether a GPU runs code that was compiled for a capability: its own, or a lower minor of its major.
+
+    GPUs of systems on a chip run only their own, and no other runs theirs.
+    """
+    if capability == compiled:
+        return True
+    own, other = key(capability), key(compiled)
+    alone = rows("cuda")["alone"]["capabilities"]
+    return own[0] == other[0] and other < own and capability not in alone and compiled not in alone
+
+
 @cache
 def runs(torch: str, build: str, machine: str, capability: str) -> bool:
-    """Whether a GPU runs a build: by kernels of its major up to its minor, or by PTX of a lower capability."""
+    """Whether a GPU runs a build: by kernels compiled for it or for one that it follows, or by PTX of a lower one."""
     row = kernels(torch, build, machine)
     if row is None:
         return False
-    own = key(capability)
-    if any(key(cubin)[0] == own[0] and key(cubin) <= own for cubin in row["capabilities"]):
+    if any(runs_code(capability, compiled) for compiled in row["capabilities"]):
         return True
-    return bool(row.get("ptx")) and key(row["ptx"]) <= own
+    return bool(row.get("ptx")) and key(row["ptx"]) <= key(capability)
 
 
 @cache
