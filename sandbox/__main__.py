@@ -54,7 +54,7 @@ def main() -> int:
             say(f"Inventory: {nodes.up(cluster)}")
         elif arguments.verb == "prepare":
             engine.ensure()
-            offers.nvidia(offers.wheels(offers.conda(nodes.Cluster("none", 0, image.ensure()))))
+            offers.toolkit(offers.nvidia(offers.wheels(offers.conda(nodes.Cluster("none", 0, image.ensure())))))
         elif engine.answers():
             for name in [arguments.name] if arguments.verb == "down" else nodes.names():
                 nodes.down(name)

@@ -10,7 +10,7 @@ version_added: 0.2.0
 short_description: What is known of some CUDA toolkits
 description:
   - Looks versions up in C(data/cuda.yml). A version that is not known there is refused, with those near it.
-positional: _input, machine
+positional: _input, machine, used
 options:
   _input:
     description: Versions, such as V(13.0), or V(13.0.3) where it must be that release.
@@ -21,6 +21,11 @@ options:
     description: The architecture of the node's processor.
     type: str
     default: x86_64
+  used:
+    description: Versions that shells or environments are to lead to; one that is not among the others is refused.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -59,12 +64,12 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import ro
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
 
 
-def cuda_toolkits(versions: Iterable[str], machine: str = "x86_64") -> list[dict[str, Any]]:
+def cuda_toolkits(versions: Iterable[str], machine: str = "x86_64", used: Iterable[str] = ()) -> list[dict[str, Any]]:
     """See DOCUMENTATION."""
     if isinstance(versions, str):
         raise AnsibleFilterError(f"cuda_toolkits wants a list of versions, and got '{versions}'; write ['{versions}'].")
     try:
-        return toolkits(plain(list(versions)), rows("cuda"), str(machine))
+        return toolkits(plain(list(versions)), rows("cuda"), str(machine), plain(list(used)))
     except CudaError as error:
         raise AnsibleFilterError(str(error)) from error
 

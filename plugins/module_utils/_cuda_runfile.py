@@ -204,8 +204,10 @@ def read_header(path: Path, name: str) -> Header:
         page = " That is a web page, perhaps one that asks to log in." if head.lstrip()[:1] == b"<" else ""
         raise RunfileError(f"{name} is no runfile: it begins with '{begins}'.{page}")
     sizes, lines, unpacked = _FILES.search(head), _LINES.search(head), _UNPACKED.search(head)
-    if not sizes or not lines:
+    if not sizes and b"akeself" not in head:
         raise RunfileError(f"{name} is a script, but no runfile of NVIDIA's: it has no archive in it.")
+    if not sizes or not lines:
+        return Header()
     count = int(next(group for group in lines.groups() if group))
     text = sum(map(len, head.splitlines(keepends=True)[:count]))
     whole = text + sum(map(int, sizes.group(1).split()))

@@ -25,19 +25,29 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", str(version)))
 
 
-def toolkits(versions: Iterable[Any], table: Table, machine: str = "x86_64") -> list[dict[str, Any]]:
+def toolkits(
+    versions: Iterable[Any], table: Table, machine: str = "x86_64", used: Iterable[str] = ()
+) -> list[dict[str, Any]]:
     """What is known of each toolkit: its names, what it compiles for, what it needs.
 
     :param versions: such as 13.0, or 13.0.3 where it must be that release.
     :param table: the content of C(data/cuda.yml).
     :param machine: the processor's architecture, as the kernel calls it.
-    :raises CudaError: a version is unknown, no text, or wished for twice.
+    :param used: versions that shells or environments are to lead to.
+    :raises CudaError: a version is unknown, no text, wished for twice, or used and not wished for.
     """
     rows = [_row(version, table, machine) for version in versions]
     folders = [row["minor"] for row in rows]
     twice = sorted({folder for folder in folders if folders.count(folder) > 1})
     if twice:
         raise CudaError(f"cuda_toolkit_versions has {', '.join(twice)} more than once; one release of it can be there.")
+    absent = [version for version in used if version not in [row["version"] for row in rows]]
+    if absent:
+        raise CudaError(
+            f"CUDA {absent[0]} is to be used (cuda_toolkit_default, cuda_toolkit_environments), but there is only "
+            f"{', '.join(row['version'] for row in rows) or 'nothing'} in cuda_toolkit_versions; add it, in the same "
+            f"words."
+        )
     return rows
 
 

@@ -65,6 +65,14 @@ def test_what_is_not_known_is_refused_with_what_is_near(versions: tuple[Any, ...
     assert words in str(caught.value)
 
 
+def test_what_is_used_must_be_wished_for() -> None:
+    assert len(toolkits(["12.8", "13.0"], TABLE, used=["13.0"])) == 2
+    with pytest.raises(CudaError) as caught:
+        toolkits(["12.8", "13.0"], TABLE, used=["13.0", "12.4"])
+    assert "CUDA 12.4 is to be used" in str(caught.value)
+    assert "there is only 12.8, 13.0" in str(caught.value)
+
+
 # Version, the node, words of the problem; none where it serves.
 JUDGED = [
     ("13.0", node(), ""),
