@@ -20,6 +20,8 @@ from typing import Any
 from sandbox.gpus import drivers
 from sandbox.gpus.files import (
     CREATED,
+    LIBRARIES,
+    LIBRARIES_RPM,
     NVIDIA_MODULES,
     OTHER_DRIVERS,
     SIMULATOR,
@@ -136,6 +138,12 @@ class Machine:
         return found
 
     # What lies on the disk
+
+    @property
+    def library(self) -> str | None:
+        """The version of the library that programs load, by the end of its link."""
+        links = (self.root / folder / "libnvidia-ml.so.1" for folder in (LIBRARIES, LIBRARIES_RPM))
+        return next((link.resolve().name.partition(".so.")[2] for link in links if link.is_file()), None)
 
     def module(self, name: str) -> Module | None:
         """The module that modprobe would take: updates come before the kernel's own."""

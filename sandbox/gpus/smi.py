@@ -16,7 +16,7 @@ from typing import Union
 from xml.sax.saxutils import escape
 
 from sandbox.gpus import drivers
-from sandbox.gpus.files import LIBRARIES, LIBRARIES_RPM, taken
+from sandbox.gpus.files import taken
 from sandbox.gpus.machine import Machine
 from sandbox.gpus.world import Gpu
 
@@ -125,10 +125,8 @@ def _run(machine: Machine, words: list[str]) -> None:
 
 def _library(machine: Machine) -> str:
     """The version of the library; nvidia-smi loads it by its link."""
-    for folder in (LIBRARIES, LIBRARIES_RPM):
-        target = (machine.root / folder / "libnvidia-ml.so.1").resolve()
-        if target.is_file():
-            return target.name.partition(".so.")[2]
+    if machine.library:
+        return machine.library
     raise Failed(
         12,
         "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure that the NVIDIA Display "

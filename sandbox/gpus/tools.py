@@ -184,6 +184,13 @@ def nvidia_persistenced(machine: Machine, arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 1
+    if machine.library != machine.kernel.driver:
+        print(
+            "Failed to query NVIDIA devices. Please ensure that the NVIDIA device files (/dev/nvidia*) exist, and that "
+            "user 0 has read and write permissions for those files.",
+            file=sys.stderr,
+        )
+        return 1
     machine.persistence = True
     status = _hold(machine, "nvidia[0-9]*")
     machine.persistence = False

@@ -79,12 +79,41 @@ def as_said(gpu: Gpu) -> tuple[str, str, str | None, str | None]:
     return (gpu.pci_id, gpu.address, gpu.compute_capability, gpu.gfx)
 
 
+# What is wrong with a world, in words of the sentence that must tell it. Of all others nothing is told.
+FINDINGS = {
+    "lost-gpu": ["Unable to determine the device handle", "fallen off the bus"],
+    "mismatch": ["reload the module or reboot"],
+    "mismatch-in-use": ["reload the module or reboot"],
+    "mixed-branches": [
+        "install the kernel module of 470.182.03",
+        "Not installed whole: nvidia-dkms-450",
+        "of several branches: 450.80.02 (nvidia-dkms-450, nvidia-driver-450) and 470",
+        "next boot starts kernel 6.1.0-29-amd64",
+    ],
+    "new-kernel": ["no kernel module; build one", "or reboot into 6.1.0-29-amd64"],
+    "nouveau": ["nouveau has the GPUs"],
+    "runfile-over-packages": ["535.54.03 and 535.183.01", "from a runfile lies over"],
+    "secure-boot": ["Secure Boot is on"],
+    "unmet-440-450": ["of several versions: 450.80.02 (nvidia-dkms-450, nvidia-utils-450) and 450.119.03 (libnvidia-"],
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_what_is_wrong_with_the_world_is_found_and_nothing_else(
+    name: str, observe: Callable[[str], tuple[World, dict[str, Any]]]
+) -> None:
+    _world, report = observe(name)
+    words = FINDINGS.get(name, [])
+    assert len(report["findings"]) == len(words), report["findings"]
+    assert all(any(part in sentence for sentence in report["findings"]) for part in words), report["findings"]
+
+
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_report_is_what_the_world_says(name: str, observe: Callable[[str], tuple[World, dict[str, Any]]]) -> None:
     world, report = observe(name)
     driver = report["driver"]
     assert [(gpu["pci_id"], gpu["pci_address"], gpu["compute_capability"], gpu["gfx"]) for gpu in report["gpus"]] == [
-        as_said(gpu) for gpu in world.gpus
+        as_said(gpu) for gpu in world.gpus if not gpu.lost
     ]
     assert all(gpu["architecture"] and gpu["name"] for gpu in report["gpus"])
     assert (driver["loaded"], driver["library"]) == (world.driver.loaded, world.driver.library)
@@ -101,5 +130,7 @@ def test_the_report_is_what_the_world_says(name: str, observe: Callable[[str], t
     assert report["blockers"]["loaded"] == list(world.blockers.loaded)
     assert report["secure_boot"] is bool(world.secure_boot)
     assert report["kernel"]["headers"] is world.headers
+    lost = [gpu.address for gpu in world.gpus if gpu.lost]
+    assert all(any(address in sentence for sentence in report["findings"]) for address in lost)
     if world.driver.cuda:
         assert driver["cuda"] == world.driver.cuda
