@@ -23,7 +23,7 @@ class Report(TypedDict):
     source: str
     error: str | None
     driver: _nvidia_driver.Driver
-    nvswitch: int
+    nvswitch: int | None
     fabric_manager: _nvidia_platform.FabricManager
     secure_boot: bool | None
     blockers: _nvidia_platform.Blockers

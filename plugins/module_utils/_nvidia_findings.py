@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import Found
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_driver import Driver, versions_key
@@ -16,15 +16,21 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_platfor
     Kernel,
 )
 
-# Tools whose versions go their own ways within a driver.
+# Packages whose versions may go their own ways; the fabric manager's is judged where there is an NVSwitch.
 _LOOSE = re.compile(
-    r"nvidia-(settings|modprobe|persistenced|xconfig|installer)|libxnvctrl|libnvidia-nscq|libnvsdm|nvlink|nvlsm"
+    r"nvidia-(settings|modprobe|persistenced|xconfig|installer|firmware|imex)|fabric-?manager|libxnvctrl|libnvidia-nscq"
+    r"|libnvsdm|nvlink|nvlsm"
 )
 
 
 def _list(names: Iterable[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _few(names: Sequence[str]) -> str:
+    more = [f"{len(names) - 3} more"] if len(names) > 4 else []
+    return ", ".join([*names[: 3 if more else 4], *more])
 
 
 def _versions(driver: Driver) -> list[str]:
@@ -63,15 +69,16 @@ def _packages(driver: Driver) -> list[str]:
         )
     broken = [package["name"] for package in driver["packages"] if package["broken"]]
     if broken:
-        found.append(f"Not installed whole: {_list(broken)}; run dpkg --configure -a and apt-get -f install.")
-    branches: dict[str, list[str]] = {}
+        found.append(f"Not installed whole: {_few(broken)}; run dpkg --configure -a and apt-get -f install.")
+    versions: dict[str, list[str]] = {}
     for package in driver["packages"]:
         version = upstream(package["version"])
-        if version and not _LOOSE.match(package["name"]):
-            branches.setdefault(version.split(".")[0], []).append(package["name"])
-    if len(branches) > 1:
-        of_each = _list(f"{branch} ({', '.join(names)})" for branch, names in sorted(branches.items()))
-        found.append(f"The driver's packages are of several branches: {of_each}; remove those of all but one.")
+        if version and not _LOOSE.search(package["name"]):
+            versions.setdefault(version, []).append(package["name"])
+    if len(versions) > 1:
+        kind = "branches" if len({version.partition(".")[0] for version in versions}) > 1 else "versions"
+        of_each = (f"{one} ({_few(versions[one])})" for one in sorted(versions, key=versions_key))
+        found.append(f"The driver's packages are of several {kind}: {_list(of_each)}; bring them to one.")
     return found
 
 
@@ -80,6 +87,8 @@ def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None) -> list[st
     if driver["origin"] == "none":
         return []
     found, release, built = [], kernel["release"], driver["built"]["kernels"]
+    newest = kernel["newest"] or release
+    following = newest if versions_key(newest) > versions_key(release) else release
     if driver["loaded"] is None:
         if release in built:
             found.append(
@@ -102,10 +111,8 @@ def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None) -> list[st
         if release not in built and not kernel["headers"]:
             found.append(
                 f"The headers of the running kernel {release} are missing, so that no kernel module can be built for "
-                "it; install them, or reboot into a kernel that has them."
+                f"it; install them, or reboot into {'a kernel that has them' if following == release else following}."
             )
-    newest = kernel["newest"] or release
-    following = newest if versions_key(newest) > versions_key(release) else release
     if following not in built and (driver["loaded"] or release in built):
         found.append(
             f"The next boot starts kernel {following}, and no kernel module of the driver is on the disk for it; "
@@ -125,7 +132,7 @@ def _blockers(driver: Driver, blockers: Blockers) -> list[str]:
     ]
 
 
-def _fabric(driver: Driver, nvswitch: int, manager: FabricManager) -> list[str]:
+def _fabric(driver: Driver, nvswitch: int | None, manager: FabricManager) -> list[str]:
     needed = driver["loaded"] or driver["library"]
     if not nvswitch or not needed or driver["origin"] == "none":
         return []
@@ -170,7 +177,7 @@ def findings(
     gpus: Found,
     driver: Driver,
     *,
-    nvswitch: int,
+    nvswitch: int | None,
     manager: FabricManager,
     secure_boot: bool | None,
     blockers: Blockers,

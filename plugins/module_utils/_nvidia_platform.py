@@ -57,11 +57,11 @@ _IN_IMAGES = "nouveau|nova[-_]core|nvidiafb"
 _SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
-def nvswitches(host: Host, devices: Sequence[PciDevice]) -> int:
-    """How many NVSwitches the host has.
+def nvswitches(host: Host, devices: Sequence[PciDevice]) -> int | None:
+    """How many NVSwitches the host has; null where only root could tell.
 
     Those of A100, H100 and H200 boards are PCI bridges by NVIDIA. Those of B200 boards and later are reached through
-    pairs of ConnectX-7 functions whose vital product data names SW_MNG, which only root can read.
+    pairs of ConnectX-7 functions, which differ from network cards by their vital product data: it names SW_MNG.
     """
     bridges = [one for one in devices if one.vendor == NVIDIA and one.pci_class == _BRIDGE]
     count = sum(int(one.pci_id[5:], 16) >= _FIRST_NVSWITCH for one in bridges)
@@ -69,8 +69,10 @@ def nvswitches(host: Host, devices: Sequence[PciDevice]) -> int:
     if count or files or not any(one.vendor == NVIDIA for one in devices):
         return count or files
     managers = [one.address for one in devices if one.pci_id == _CONNECTX_7 and one.pci_class == _INFINIBAND]
-    named = sum(b"SW_MNG" in (host.data(f"sys/bus/pci/devices/{one}/vpd") or b"") for one in managers)
-    return (named + 1) // 2
+    said = [host.data(f"sys/bus/pci/devices/{one}/vpd") for one in managers]
+    if managers and not any(said):
+        return None
+    return (sum(b"SW_MNG" in (one or b"") for one in said) + 1) // 2
 
 
 def fabric_manager(host: Host, packages: Sequence[Package]) -> FabricManager:

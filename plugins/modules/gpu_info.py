@@ -228,8 +228,8 @@ ansible_facts:
               sample: [{pid: 1234, command: python}]
         nvswitch:
           description:
-            - The number of NVSwitches. Those of B200 and later are no PCI devices; root can tell them by the bridges
-              that lead there.
+            - The number of NVSwitches. Those of B200 and later are no PCI devices. Root can tell them by the bridges
+              that lead there; without root it is null where there are bridges of that kind, or network cards like them.
           returned: success
           type: int
           sample: 6

@@ -94,7 +94,9 @@ FINDINGS = {
     "nouveau": ["nouveau has the GPUs"],
     "runfile-over-packages": ["535.54.03 and 535.183.01", "from a runfile lies over"],
     "secure-boot": ["Secure Boot is on"],
-    "unmet-440-450": ["of several versions: 450.80.02 (nvidia-dkms-450, nvidia-utils-450) and 450.119.03 (libnvidia-"],
+    "unmet-440-450": [
+        "and 450.119.03 (libnvidia-decode-440, libnvidia-encode-440, libnvidia-gl-440); bring them to one"
+    ],
 }
 
 

@@ -57,6 +57,7 @@ def said(**changes: Any) -> list[str]:
     )
 
 
+LOOSE = package("nvidia-firmware-550-550.90.07", "550.90.07-0ubuntu1")
 NOTHING: dict[str, Any] = {
     "loaded": None, "library": None, "libraries": [], "flavour": None, "cuda": None, "packages": [], "origin": "none",
     "built": {"version": None, "flavour": None, "kernels": []},
@@ -108,7 +109,12 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "packages of two branches",
         {"packages": [package("nvidia-driver-450", "450.80.02-1"), package("libnvidia-compute-470", "470.182.03-1")]},
-        ["450 (nvidia-driver-450) and 470 (libnvidia-compute-470)"],
+        ["several branches: 450.80.02 (nvidia-driver-450) and 470.182.03 (libnvidia-compute-470)"],
+    ),
+    (
+        "packages of two versions",
+        {"packages": [package("libcuda1", "550.54.14-1"), package("nvidia-smi", "550.163.01-1"), LOOSE]},
+        ["several versions: 550.54.14 (libcuda1) and 550.163.01 (nvidia-smi)"],
     ),
     (
         "nouveau on the GPUs",

@@ -78,6 +78,12 @@ def test_nvswitches_of_blackwell_are_behind_pairs_of_bridges_that_say_what_they_
     assert nvswitches(host(tmp_path, {**files, **network_card}), devices) == 2
 
 
+def test_without_root_bridges_and_network_cards_cannot_be_told_apart(tmp_path: Path) -> None:
+    devices = [device("10de:2901", "0302", 16), device("15b3:1021", "0207", 0)]
+    assert nvswitches(host(tmp_path), devices) is None
+    assert nvswitches(host(tmp_path), devices[1:]) == 0
+
+
 def test_the_fabric_manager_is_a_package_and_a_service(tmp_path: Path) -> None:
     there = host(tmp_path, systemctl="active\n")
     found = fabric_manager(there, [package("cuda-drivers-fabricmanager-550"), package("nvidia-fabricmanager-550")])
