@@ -55,9 +55,10 @@ def nvidia(cluster: Cluster) -> Cluster:
 def toolkit(cluster: Cluster) -> Cluster:
     """The nodes find a CUDA toolkit with a real nvcc on disk, as a runfile and in NVIDIA's package repository."""
     made = cuda.build(BUILD / "toolkit", cluster.image)
-    source = repositories.build(BUILD / "toolkit" / "repositories", made.packages)
+    source = repositories.build(BUILD / "toolkit" / "repositories", made.packages, cluster.image)
     keyring = source.keyring("debian12")
     variables = {
+        "sandbox_nvidia_folder": str(source.folder),
         "cuda_toolkit_repository_url": source.of("debian12").as_uri(),
         "cuda_toolkit_keyring_url": keyring.as_uri(),
         "cuda_toolkit_keyring_checksum": f"sha256:{hashlib.sha256(keyring.read_bytes()).hexdigest()}",
