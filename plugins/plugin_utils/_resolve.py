@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nearest import Nearest, nearest
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nearest import Nearest, Unread, nearest
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import grouped, read_groups
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_plan import plan
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_search import Outcome, best_try, search
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import stacks
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_warnings import warnings
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, read
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Reading, read
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, ordered, sentence
 
 
@@ -29,6 +31,26 @@ def _conflicts(
             reason = f"{reason[:-1]}; the newest that runs on {near.where} is {better.torch}+{better.build}."
         found.append({"hosts": ordered(fault.hosts, everyone), "subject": fault.subject, "reason": reason})
     return found
+
+
+def _unread(wishes: Mapping[str, Any], reading: Reading, node_faults: Iterable[Remark]) -> Unread:
+    """What could not be read, and what may be meant by it: first the one, then the other of the nearest."""
+    lost = list(dict.fromkeys(fault.subject for fault in reading.faults))
+    known = [name for name in lost if name in VARIABLES]
+    changes = [f"leave the wish {name!r} out" for name in lost if name not in VARIABLES]
+    changes += [f"leave nvidia_{fault.subject} out on {named(fault.hosts)}" for fault in node_faults]
+    meant = {name: reading.meant[name] for name in known if reading.meant.get(name)}
+    guesses = []
+    for place in (0, 1):
+        guess = {name: near[min(place, len(near) - 1)] for name, near in meant.items()}
+        if "stack" in guess:
+            guess = {
+                **guess,
+                "torch": stacks()[guess["stack"]]["torch"],
+                "torch_build": stacks()[guess["stack"]]["build"],
+            }
+        guesses.append(guess)
+    return Unread(wishes, known, changes, guesses if meant else ())
 
 
 def resolve_stack(wishes: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]], today: str = "") -> dict[str, Any]:
@@ -50,8 +72,7 @@ def resolve_stack(wishes: Mapping[str, Any], nodes: Mapping[str, Mapping[str, An
         found = plan(outcome.candidate, outcome.accelerator, decided, everyone)
         return {"plan": found, "conflicts": [], "nearest": None, "warnings": said}
     tried = outcome or best_try(reading.wishes, groups)
-    lost = [name for name in dict.fromkeys(fault.subject for fault in unread) if name in VARIABLES] if unread else None
-    near = nearest(reading.wishes, wishes, groups, everyone, lost)
+    near = nearest(reading.wishes, _unread(wishes, reading, node_faults), groups, everyone)
     conflicts = _conflicts([*unread, *tried.faults], everyone, near, tried)
     return {
         "plan": None,

@@ -12,6 +12,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     accelerator_of,
     apex_fits,
     apex_for,
+    apexes,
     cuda_of,
     deepspeed_fault,
     deepspeed_tried,
@@ -19,6 +20,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     key,
     minor,
     newest_release,
+    of_its_time,
     stacks,
     toolkits_for,
     torch_row,
@@ -188,19 +190,36 @@ def _builds(wishes: Wishes, torch: str) -> list[str]:
     return sorted(row["builds"], key=lambda build: (build == row["default"], key(build)), reverse=True)
 
 
-def candidates(wishes: Wishes, accelerator: str, headless: bool) -> Iterator[Candidate]:
-    """What may be tried, best first: curated stacks as they are, then every torch, newest first.
+def _row(wishes: Wishes, torch: str, build: str, headless: bool) -> Candidate:
+    """The curated stack of a torch and its build where it is as wished for, else what the tables compose."""
+    for row in sorted(stacks().values(), key=lambda row: bool(row.get("auto"))):
+        if (row["torch"], row["build"]) == (torch, build):
+            found = compose(wishes, torch, build, headless, row)
+            if found.stack == row["stack"]:
+                return found
+    return compose(wishes, torch, build, headless)
 
-    What is newer than the curated stacks that C(auto) takes comes last, unless a torch is wished for.
+
+def _strays(wishes: Wishes, candidate: Candidate) -> bool:
+    """Whether a toolkit or an apex is wished for that is of another torch."""
+    return candidate.cuda != candidate.torch_cuda or (
+        wishes.apex in apexes() and not of_its_time(wishes.apex, candidate.torch)
+    )
+
+
+def candidates(wishes: Wishes, accelerator: str, headless: bool) -> Iterator[Candidate]:
+    """What may be tried, best first.
+
+    Curated stacks go before all others, newest first, unless python, DeepSpeed, toolkit or apex are wished for: then a
+    newer torch goes before a stack. What is newer than the stacks that C(auto) takes comes last.
     """
     if wishes.stack in stacks():
         row = stacks()[wishes.stack]
         yield compose(wishes, str(row["torch"]), str(row["build"]), headless, row)
         return
-    newest_first = list(reversed(stacks().values()))
-    taken = [row for row in newest_first if not row.get("auto")]
-    held = [row for row in newest_first if row.get("auto")] if wishes.torch else []
-    for row in (*taken, *held):
+    taken = [row for row in reversed(stacks().values()) if not row.get("auto")]
+    narrowed = wishes.python or wishes.deepspeed or wishes.cuda or wishes.apex in apexes()
+    for row in () if narrowed and not wishes.torch else taken:
         if _wanted(wishes, str(row["torch"]), str(row["build"]), accelerator):
             found = compose(wishes, str(row["torch"]), str(row["build"]), headless, row)
             if found.stack == row["stack"]:
@@ -208,10 +227,9 @@ def candidates(wishes: Wishes, accelerator: str, headless: bool) -> Iterator[Can
     newest = max(key(row["torch"]) for row in taken)
     every = sorted(torches(), key=lambda torch: (key(torch) <= newest, key(torch)), reverse=True)
     composed = [
-        compose(wishes, torch, build, headless)
+        _row(wishes, torch, build, headless)
         for torch in ([wishes.torch] if wishes.torch else every)
         for build in _builds(wishes, torch)
         if _wanted(wishes, torch, build, accelerator)
     ]
-    # A toolkit that is wished for draws the torch that was built with it.
-    yield from sorted(composed, key=lambda found: found.cuda != found.torch_cuda)
+    yield from sorted(composed, key=lambda found: _strays(wishes, found))

@@ -27,6 +27,17 @@ Given = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Unread:
+    """What could not be read. given: the wishes as they came. names: of those that are lost. changes: in words, what
+    else is to change. guesses: what may be meant by those that are lost."""
+
+    given: Given
+    names: Sequence[str] = ()
+    changes: Sequence[str] = ()
+    guesses: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class Nearest:
     """What would work. where: the nodes that it would work on, in words."""
 
@@ -81,7 +92,8 @@ def _after(fewer: Wishes, names: Sequence[str], outcome: Outcome) -> dict[str, A
     """The wishes after the changes."""
     if outcome.candidate is None:
         return {}
-    instead = {name: _instead(name, outcome.candidate, outcome.accelerator) for name in names}
+    empty = [name for name in names if not getattr(fewer, name)]
+    instead = {name: _instead(name, outcome.candidate, outcome.accelerator) for name in empty}
     return {**_given(fewer), **{name: value for name, value in instead.items() if value}}
 
 
@@ -98,29 +110,34 @@ def _nearest(changes: Sequence[str], wishes: dict[str, Any], candidate: Candidat
     return Nearest(f"{said[:1].upper()}{said[1:]}: then {what} fit {where}.", wishes, candidate, where)
 
 
-def _changes(names: Sequence[str], given: Given, candidate: Candidate, accelerator: str) -> list[str]:
+def _changes(names: Sequence[str], given: Given, outcome: Outcome, after: Wishes) -> list[str]:
     """The changes in words; a build that came as the tag of torch_version is changed there."""
-    after = {name: _instead(name, candidate, accelerator) for name in names}
+    candidate = outcome.candidate
+    if candidate is None:
+        return []
+    values = {name: getattr(after, name) or _instead(name, candidate, outcome.accelerator) for name in names}
     tag = str(given.get("torch") or "").partition("+")[2]
-    if "torch_build" in after and tag not in ("", candidate.build):
-        del after["torch_build"]
-        after = {**after, "torch": f"{candidate.torch}+{candidate.build}"}
+    if "torch_build" in values and tag not in ("", candidate.build):
+        del values["torch_build"]
+        values["torch"] = f"{candidate.torch}+{candidate.build}"
         if given.get("torch_build"):
-            after["torch_build"] = ""
+            values["torch_build"] = ""
     return [
-        _change(name, given.get(name), value) for name, value in after.items() if given.get(name) != (value or None)
+        _change(name, given.get(name), value) for name, value in values.items() if given.get(name) != (value or None)
     ]
 
 
-def _by_wishes(wishes: Wishes, given: Given, groups: Sequence[Group], lost: Sequence[str] | None) -> Nearest | None:
-    """With the fewest wishes changed; lost are those that could not be read and so are changed anyhow."""
-    first = [()] if lost is not None else []
-    for subset in (*first, *_subsets(_held(wishes))):
-        fewer = _without(wishes, subset)
+def _by_wishes(wishes: Wishes, unread: Unread, groups: Sequence[Group]) -> Nearest | None:
+    """With the fewest wishes changed, besides those that could not be read."""
+    tried: list[tuple[Wishes, tuple[str, ...]]] = [(replace(wishes, **guess), ()) for guess in unread.guesses]
+    if unread.names or unread.changes:
+        tried.append((wishes, ()))
+    tried += [(_without(wishes, subset), subset) for subset in _subsets(_held(wishes))]
+    for fewer, subset in tried:
         outcome = search(fewer, groups)
         if outcome and outcome.candidate:
-            names = list(dict.fromkeys([*(lost or ()), *subset]))
-            changes = _changes(names, given, outcome.candidate, outcome.accelerator)
+            names = list(dict.fromkeys([*unread.names, *subset]))
+            changes = [*unread.changes, *_changes(names, unread.given, outcome, fewer)]
             return _nearest(changes, _after(fewer, names, outcome), outcome.candidate, "every node")
     return None
 
@@ -178,10 +195,8 @@ def _by_nodes(wishes: Wishes, groups: Sequence[Group], everyone: Sequence[str]) 
     return (outcome, ordered([host for group in bad for host in group.hosts], everyone)) if outcome else None
 
 
-def _by_fewer_nodes(
-    wishes: Wishes, given: Given, groups: Sequence[Group], everyone: Sequence[str], lost: Sequence[str] | None
-) -> Nearest | None:
-    """With the fewest nodes left out, and where that is not enough one wish changed, or all of them."""
+def _by_fewer_nodes(wishes: Wishes, unread: Unread, groups: Sequence[Group], everyone: Sequence[str]) -> Nearest | None:
+    """With the fewest nodes left out, and where that is not enough one wish changed, or as many as must be."""
     held = _held(wishes)
     for subset in ((), *((name,) for name in held), held):
         found = _by_nodes(_without(wishes, subset), groups, everyone)
@@ -196,25 +211,21 @@ def _by_fewer_nodes(
                 found, dropped = again, kept
         outcome, out = found
         if outcome.candidate:
-            names = list(dict.fromkeys([*(lost or ()), *dropped]))
-            changes = _changes(names, given, outcome.candidate, outcome.accelerator)
+            fewer = _without(wishes, dropped)
+            names = list(dict.fromkeys([*unread.names, *dropped]))
+            changes = [*unread.changes, *_changes(names, unread.given, outcome, fewer)]
             changes = [f"take {named(out)} out of group 'nodes'", *changes] if out else changes
-            after = _after(_without(wishes, dropped), names, outcome)
-            return _nearest(changes, after, outcome.candidate, "the other nodes" if out else "every node")
+            where = "the other nodes" if out else "every node"
+            return _nearest(changes, _after(fewer, names, outcome), outcome.candidate, where)
     return None
 
 
-def nearest(
-    wishes: Wishes, given: Given, groups: Sequence[Group], everyone: Sequence[str], lost: Sequence[str] | None
-) -> Nearest | None:
-    """What would work, none where nothing does.
-
-    :param given: the wishes as they came. lost: the names of those that could not be read; none where all could.
-    """
+def nearest(wishes: Wishes, unread: Unread, groups: Sequence[Group], everyone: Sequence[str]) -> Nearest | None:
+    """What would work, none where nothing does."""
     if not wishes.accelerator and not wishes.torch_build and not vendors(groups):
-        wishes, lost = replace(wishes, accelerator="cpu"), [*(lost or ()), "accelerator"]
+        wishes, unread = replace(wishes, accelerator="cpu"), replace(unread, names=[*unread.names, "accelerator"])
     return (
-        _by_wishes(wishes, given, groups, lost)
+        _by_wishes(wishes, unread, groups)
         or _by_drivers(wishes, groups)
-        or _by_fewer_nodes(wishes, given, groups, everyone, lost)
+        or _by_fewer_nodes(wishes, unread, groups, everyone)
     )

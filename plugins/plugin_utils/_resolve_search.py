@@ -72,9 +72,10 @@ def _wishes_apart(wishes: Wishes, accelerator: str) -> list[Remark]:
     return []
 
 
-def _weight(faults: Sequence[Remark]) -> int:
-    """How much speaks against a candidate: each wish, and each node."""
-    return sum(not fault.hosts for fault in faults) + len({host for fault in faults for host in fault.hosts})
+def _weight(faults: Sequence[Remark]) -> tuple[int, int, int]:
+    """How much speaks against a candidate: what is not as wished, then the nodes that it fails on, then all reasons."""
+    hosts = {host for fault in faults for host in fault.hosts}
+    return sum(not fault.hosts for fault in faults), len(hosts), len(faults)
 
 
 def _begin(wishes: Wishes, groups: Sequence[Group]) -> tuple[str, list[Remark], Iterator[Candidate]]:
@@ -99,7 +100,7 @@ def best_try(wishes: Wishes, groups: Sequence[Group]) -> Outcome:
     rated = [(candidate, *judged(candidate, groups, wishes, accelerator)) for candidate in tried]
     if not rated:
         return Outcome(accelerator, None, (), tuple(faults))
-    candidate, found, decisions = min(rated, key=lambda each: (_weight(each[1]), len(each[1])))
+    candidate, found, decisions = min(rated, key=lambda each: _weight(each[1]))
     apart = gpus_apart(groups) if accelerator == "cuda" else []
     if apart and not wishes.torch:
         # What one torch lacks says little where none has all.

@@ -196,13 +196,16 @@ def toolkits_for(deepspeed: str, cuda: str) -> tuple[str, ...]:
     return tuple(same) if cuda in same else (cuda,)
 
 
+def of_its_time(apex: str, torch: str) -> bool:
+    """Whether a ref of apex is of the time of a torch."""
+    row = apexes()[apex]
+    below = row.get("torch_below")
+    return key(torch) >= key(row["torch_from"]) and (not below or key(torch) < key(below))
+
+
 def apex_for(torch: str) -> str | None:
     """The newest ref of apex that is of the time of a torch."""
-    for ref, row in reversed(apexes().items()):
-        below = row.get("torch_below")
-        if key(torch) >= key(row["torch_from"]) and (not below or key(torch) < key(below)):
-            return ref
-    return None
+    return next((ref for ref in reversed(apexes()) if of_its_time(ref, torch)), None)
 
 
 def apex_fits(ref: str, python: str) -> str | None:

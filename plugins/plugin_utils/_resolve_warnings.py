@@ -18,6 +18,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     cudas,
     key,
     minor,
+    of_its_time,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, merged, sentence
@@ -80,16 +81,13 @@ def _of_all(candidate: Candidate, wishes: Wishes, groups: Sequence[Group], accel
             f"For python {candidate.python} there are wheels of torch {candidate.torch}, and none of the torchvision "
             "and torchaudio that belong to it."
         )
-    era = apexes().get(wishes.apex)
-    if era:
-        below = era.get("torch_below")
-        late = below and key(candidate.torch) >= key(below)
-        if late or key(candidate.torch) < key(era["torch_from"]):
-            until = f" to {below}" if below else " on"
-            yield (
-                f"apex {wishes.apex} is of the time of torch {era['torch_from']}{until}; whether it compiles with "
-                f"torch {candidate.torch} is not known."
-            )
+    if wishes.apex in apexes() and not of_its_time(wishes.apex, candidate.torch):
+        era = apexes()[wishes.apex]
+        until = f"to {era['torch_below']}" if era.get("torch_below") else "on"
+        yield (
+            f"apex {wishes.apex} is of the time of torch {era['torch_from']} {until}; whether it compiles with "
+            f"{candidate.torch} is not known."
+        )
 
 
 def _of_wish(wishes: Wishes, group: Group, decision: Decision) -> Iterator[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     stacks,
     torches,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, nearest_names
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, named_near, near_names
 
 # The variables that users set, by the names that wishes have here.
 VARIABLES = {
@@ -65,22 +65,17 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Reading:
-    """Wishes, what could not be read of them, and what is to be known."""
+    """Wishes, what could not be read of them, what is to be known, and what may be meant by what is not known."""
 
     wishes: Wishes
     faults: tuple[Remark, ...]
     warnings: tuple[str, ...]
+    meant: Mapping[str, Sequence[str]]
 
 
-def _number(variable: str, text: str, known: Iterable[str]) -> tuple[str, bool]:
-    """What is to be said of a version that came as a number, which lost the zeros at its end; whether it is fatal."""
-    longer = f"{text}0"
-    if any(item == longer or item.startswith(f"{longer}.") for item in known):
-        said = (
-            f"{variable} is the number {text}, and YAML reads {longer} without quotes as that too; quote what is meant."
-        )
-        return said, True
-    return f"{variable} is the number {text}; quote it, since YAML reads {longer} without quotes as the same.", False
+def _longer(text: str, known: Iterable[str]) -> list[str]:
+    """The known versions that YAML makes text of, where they are written without quotes: 3.10 becomes 3.1."""
+    return [item for item in known if f"{item}.".startswith(f"{text}0.")]
 
 
 class _Reader:
@@ -90,6 +85,7 @@ class _Reader:
         self.given = given
         self.faults: list[Remark] = []
         self.warnings: list[str] = []
+        self.meant: dict[str, Sequence[str]] = {}
 
     def complain(self, subject: str, text: str) -> None:
         self.faults.append(Remark(subject, text))
@@ -103,13 +99,16 @@ class _Reader:
         text = "" if value is None else str(value).strip()
         if text.lower() in _NONE:
             return ""
-        if isinstance(value, float):
-            said, fatal = _number(VARIABLES[name], text, known)
-            if fatal:
-                self.complain(name, said)
-                return ""
-            self.warnings.append(said)
-        return text
+        if not isinstance(value, float):
+            return text
+        said = f"{VARIABLES[name]} is the number {text}, and YAML reads {text}0 without quotes as that too"
+        longer = _longer(text, known)
+        if not longer:
+            self.warnings.append(f"{said}; quote it.")
+            return text
+        self.complain(name, f"{said}; quote what is meant.")
+        self.meant[name] = [item for item in known if f"{item}.".startswith(f"{text}.")][:1] + longer[:1]
+        return ""
 
     def version(self, name: str, text: str, known: Iterable[str], what: str) -> str:
         """A version that is known, or newer than all that are; else nothing, and a complaint with the nearest."""
@@ -117,16 +116,17 @@ class _Reader:
         if not text or text in versions:
             return text
         if not re.fullmatch(r"\d+(\.\d+)*", text):
-            near = nearest_names(text, versions)
-            self.complain(name, f"{VARIABLES[name]} is {text!r}, which is no version of {what}{near}.")
+            self.meant[name] = near_names(text, versions)
+            said = f"{VARIABLES[name]} is {text!r}, which is no version of {what}{named_near(self.meant[name])}."
+            self.complain(name, said)
             return ""
         if key(text) > key(versions[-1]):
             self.warnings.append(f"Nothing is known about {what} {text}; it is taken to be as {versions[-1]} is.")
             return text
-        trap = f"{text}0"
-        trapped = any(item == trap or item.startswith(f"{trap}.") for item in versions)
-        hint = f"; {trap} without quotes arrives as {text}" if trapped else ""
-        self.complain(name, f"{VARIABLES[name]}: there is no {what} {text}{nearest_names(text, versions)}{hint}.")
+        near, longer = near_names(text, versions), _longer(text, versions)[:1]
+        hint = f"; {text}0 without quotes arrives as {text}" if longer else ""
+        self.complain(name, f"{VARIABLES[name]}: there is no {what} {text}{named_near(near)}{hint}.")
+        self.meant[name] = [*longer, *near]
         return ""
 
 
@@ -203,6 +203,7 @@ def _driver(reader: _Reader) -> tuple[str, str]:
     if branch and version and branch_of(version) != branch:
         said = f"nvidia_driver_version {version} is not of nvidia_driver_branch {branch}; give one of both."
         reader.complain("driver_version", said)
+        version = ""
     return branch, version
 
 
@@ -217,6 +218,7 @@ def _stack(reader: _Reader) -> tuple[str, str, str]:
         return text, composed[1], composed[2]
     if text:
         near = difflib.get_close_matches(text, stacks(), 3, 0.4) or list(stacks())[-3:]
+        reader.meant["stack"] = near
         reader.complain("stack", f"There is no stack {text!r} ({VARIABLES['stack']}); near it are {', '.join(near)}.")
     return "", "", ""
 
@@ -250,8 +252,8 @@ def read(given: Mapping[str, Any]) -> Reading:
         stack=stack,
         accelerator=accelerator,
         python=python,
-        torch=torch or own_torch,
-        torch_build=build or own_build,
+        torch=own_torch or torch,
+        torch_build=own_build or build,
         cuda=_cuda(reader),
         deepspeed=reader.version("deepspeed", reader.text("deepspeed", deepspeeds()), deepspeeds(), "DeepSpeed"),
         apex=_apex(reader),
@@ -259,4 +261,4 @@ def read(given: Mapping[str, Any]) -> Reading:
         driver_version=version,
         bf16=str(given.get("bf16")).strip().lower() in ("true", "yes", "1", "on"),
     )
-    return Reading(wishes, tuple(reader.faults), tuple(reader.warnings))
+    return Reading(wishes, tuple(reader.faults), tuple(reader.warnings), reader.meant)

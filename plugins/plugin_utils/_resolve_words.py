@@ -55,15 +55,20 @@ def span(versions: Sequence[str]) -> str:
     return versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
 
 
-def nearest_names(text: str, known: Sequence[str]) -> str:
-    """The known names or versions next to one that is not, as the end of a sentence; empty where none is near."""
-    if _VERSION.fullmatch(text) and all(_VERSION.fullmatch(name) for name in known):
-        ranked = sorted(known, key=key)
-        near = [
-            *[name for name in ranked if key(name) < key(text)][-1:],
-            *[name for name in ranked if key(name) > key(text)][:1],
-        ]
-    else:
-        near = difflib.get_close_matches(text, known, 3, 0.5)
+def near_names(text: str, known: Sequence[str]) -> list[str]:
+    """The known names that are like one that is not, or the known versions next to it."""
+    within = _VERSION.search(text)
+    if not within or not all(_VERSION.fullmatch(name) for name in known):
+        return difflib.get_close_matches(text, known, 3, 0.4)
+    exact = [name for name in known if name in (within[0], f"{within[0]}.0")]
+    if exact:
+        return exact
+    ranked = sorted(known, key=key)
+    below = [name for name in ranked if key(name) < key(within[0])]
+    return [*below[-1:], *[name for name in ranked if key(name) > key(within[0])][:1]]
+
+
+def named_near(near: Sequence[str]) -> str:
+    """What is near as the end of a sentence; empty where nothing is."""
     verb = "is" if len(near) == 1 else "are"
     return f"; the nearest {verb} {' and '.join(near) if len(near) < 3 else ', '.join(near)}" if near else ""

@@ -501,7 +501,7 @@ PLANS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "seeds/002: the driver of December, torch 2.1.1",
-        {"torch": "2.1.1", "python": "3.8"},
+        {"torch": "2.1.1+cu118", "python": "3.8"},
         cluster(node("2080", "545.23.08")),
         {"torch": "2.1.1+cu118", "stack": "torch-2.1-cu118", "actions": ["keep"]},
     ),
@@ -594,9 +594,7 @@ WARNINGS: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
         "between floor and toolkit",
         {},
         cluster(fixed("a100", "580.95.05")),
-        [
-            "node1: the driver 580.95.05 is older than 580.126.20, which CUDA 13.0 was made with; all runs there but code "
-        ],
+        ["node1: the driver 580.95.05 is older than 580.126.20, which CUDA 13.0 was made with; all runs there but "],
     ),
     (
         "said once for all",
@@ -668,13 +666,13 @@ WARNINGS: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
         "an apex of another time",
         {"apex": "22.03", "torch": "2.13.0"},
         cluster(node("a100")),
-        ["apex 22.03 is of the time of torch 1.8 to 2.0; whether it compiles with torch 2.13.0 is not known."],
+        ["apex 22.03 is of the time of torch 1.8 to 2.0; whether it compiles with 2.13.0 is not known."],
     ),
     (
         "a number that is read right",
         {"cuda": 11.8},
         cluster(node("a100", "580.126.20")),
-        ["cuda_toolkit_versions is the number 11.8; quote it, since YAML reads 11.80 without quotes as the same."],
+        ["cuda_toolkit_versions is the number 11.8, and YAML reads 11.80 without quotes as that too; quote it."],
     ),
     (
         "another minor than torch's",
