@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ USER = "trainer"
 BOOT_SECONDS = 120
 # Several containers start faster together, but docker serialises most of it: more threads only queue.
 WORKERS = 4
+# Each node's systemd needs about nine of these, and kernels allow an account 128.
+WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
+ENOUGH_WATCHES = 1024
 SEES_ALL = ("--cap-add", "SYS_PTRACE")
 ATTEMPTS = 5
 
@@ -66,6 +70,7 @@ class Cluster:
 
 def up(cluster: Cluster) -> Path:
     """Start what does not run yet, wait until every node accepts ssh, and return the inventory's path."""
+    _allow_watches()
     cluster.folder.mkdir(parents=True, exist_ok=True)
     key = _key(cluster.folder)
     _remove_others(cluster)
@@ -96,6 +101,12 @@ def names() -> list[str]:
 
 def _network(name: str) -> str:
     return f"fromzero-{name}"
+
+
+def _allow_watches() -> None:
+    """Let this machine carry more than a dozen nodes, where this account may; until the machine starts anew."""
+    if int(WATCHES.read_text(encoding="ascii")) < ENOUGH_WATCHES and os.access(WATCHES, os.W_OK):
+        WATCHES.write_text(f"{ENOUGH_WATCHES}\n", encoding="ascii")
 
 
 def _subnet(name: str) -> IPv4Network:
@@ -187,7 +198,10 @@ def _admit(cluster: Cluster, node: str, key: Path) -> tuple[str, str]:
     # systemd empties /tmp and makes the host keys while it boots: nothing may be done before it has ended.
     while _exec(container, "systemctl", "is-system-running") not in ("running", "degraded"):
         if time.monotonic() > deadline:
-            raise SandboxError(f"{container} did not boot within {BOOT_SECONDS} s; see 'docker logs {container}'.")
+            raise SandboxError(
+                f"{container} did not boot within {BOOT_SECONDS} s; see 'docker logs {container}'. Where many nodes run, "
+                f"try 'sudo sysctl fs.inotify.max_user_instances={ENOUGH_WATCHES}'."
+            )
         time.sleep(0.3)
     if node in cluster.worlds and not works(["docker", "exec", container, "test", "-e", CREATED]):
         run(["docker", "exec", container, f"{SIMULATOR}/create"])
