@@ -279,7 +279,7 @@ def _runfile(version: str) -> dict[str, Entry]:
     """What NVIDIA-Linux-x86_64-VERSION.run leaves on a host beside libraries and modules."""
     return {
         "usr/bin/nvidia-installer": _call("nvidia-installer"),
-        "usr/bin/nvidia-uninstall": Link("nvidia-installer"),
+        "usr/bin/nvidia-uninstall": _call("nvidia-installer --uninstall"),
         "usr/bin/nvidia-smi": _call("nvidia-smi"),
         "usr/lib/modprobe.d/nvidia-installer-disable-nouveau.conf": DENIAL,
         "var/lib/nvidia/log": f"1: {version}\n",
