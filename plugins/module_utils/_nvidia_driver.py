@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,6 +67,8 @@ _MODULE_PLACES = (
     "kernel/drivers/video",
     "kernel/drivers/char/drm",
 )
+# Debian names the file for its alternatives: nvidia-current.ko is the module nvidia.
+_MODULE_NAME = re.compile(r"nvidia(-current|-tesla(-[0-9]+)?|-legacy-[0-9]+xx)?(-open)?\.ko(\.\w+)?")
 # Services of the driver itself: they hold its devices, and stop with it. /proc shows 15 characters of a name.
 _OWN_PROCESSES = ("nvidia-persiste", "nv-fabricmanage", "nvidia-smi", "nvlsm", "nvidia-imex")
 
@@ -118,8 +121,9 @@ def module_files(host: Host) -> dict[str, Path]:
     """NVIDIA's kernel module by the release of the kernel that it is for."""
     found: dict[str, Path] = {}
     for place in _MODULE_PLACES:
-        for path in host.glob(f"lib/modules/*/{place}/**/nvidia.ko*"):
-            found.setdefault(path.relative_to(host.root / "lib/modules").parts[0], path)
+        for path in host.glob(f"lib/modules/*/{place}/**/nvidia*.ko*"):
+            if _MODULE_NAME.fullmatch(path.name):
+                found.setdefault(path.relative_to(host.root / "lib/modules").parts[0], path)
     return found
 
 
@@ -152,17 +156,30 @@ def users(host: Host) -> list[User] | None:
         return None
     found = []
     for process in host.glob("proc/[0-9]*"):
-        command = host.text(process / "comm")
-        if command not in _OWN_PROCESSES and any(_is_device(link) for link in host.glob(f"proc/{process.name}/fd/*")):
-            found.append(User(pid=int(process.name), command=command))
+        if _holds_a_device(process / "fd"):
+            command = host.text(process / "comm")
+            if command not in _OWN_PROCESSES:
+                found.append(User(pid=int(process.name), command=command))
     return sorted(found, key=lambda user: user["pid"])
 
 
-def _is_device(link: Path) -> bool:
+def _holds_a_device(folder: Path) -> bool:
+    """Whether a process has a device of the driver among its open files; not so when it has ended meanwhile.
+
+    A busy host has open files by the ten thousands, for which Path is too slow.
+    """
     try:
-        return str(link.readlink()).startswith("/dev/nvidia")
+        with os.scandir(folder) as links:
+            return any(_target(link.path).startswith("/dev/nvidia") for link in links)
     except OSError:
         return False
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)  # noqa: PTH115
+    except OSError:
+        return ""
 
 
 def _origin(by_package: bool, by_runfile: bool) -> str:
@@ -185,7 +202,7 @@ def gather(host: Host, release: str, cuda: str | None, told: str | None) -> Driv
     """
     module, flavour = loaded(host)
     library_version, libraries = library(host)
-    library_version = library_version or told
+    module, library_version = module or told, library_version or told
     found = packages(host)
     modules = module_files(host)
     on_disk, disk_flavour = module_facts(host, modules[release]) if release in modules else (None, None)

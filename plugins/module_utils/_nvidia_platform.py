@@ -88,9 +88,8 @@ def fabric_manager(host: Host, packages: Sequence[Package]) -> FabricManager:
         return FabricManager(version=None, package=None, active=None)
     asked = host.run(["systemctl", "is-active", "nvidia-fabricmanager"])
     state = asked.stdout.strip() if asked else ""
-    return FabricManager(
-        version=version, package=package["name"] if package else None, active=state == "active" if state else None
-    )
+    active = None if state in ("", "offline", "unknown") else state == "active"
+    return FabricManager(version=version, package=package["name"] if package else None, active=active)
 
 
 def secure_boot(host: Host) -> bool | None:

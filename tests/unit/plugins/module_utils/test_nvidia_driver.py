@@ -144,7 +144,7 @@ def host(root: Path, privileged: bool = True, **said: str) -> Host:
 
 
 def state(root: Path, told: str | None = None, **said: str) -> Driver:
-    return gather(host(root, **said), RELEASE, None, told)
+    return gather(host(root, True, **said), RELEASE, None, told)
 
 
 @pytest.mark.parametrize(("text", "wanted"), MODULES)
@@ -195,10 +195,13 @@ def test_module_and_library_agree_or_not(
     assert state(tmp_path)["agrees"] is agrees
 
 
-def test_nvidia_smi_tells_the_version_of_a_library_that_cannot_be_found(tmp_path: Path) -> None:
-    write(tmp_path, "sys/module/nvidia/version", "550.54.14")
+@pytest.mark.parametrize("seen", ["library", "module", "nothing"])
+def test_an_nvidia_smi_that_answers_tells_the_version_of_what_cannot_be_seen(tmp_path: Path, seen: str) -> None:
+    if seen == "module":
+        write(tmp_path, "sys/module/nvidia/version", "550.54.14")
+    plant(tmp_path, {f"{LIBRARIES}/libcuda.so.550.54.14": None} if seen == "library" else {})
     driver = state(tmp_path, told="550.54.14")
-    assert (driver["library"], driver["agrees"]) == ("550.54.14", True)
+    assert (driver["loaded"], driver["library"], driver["agrees"]) == ("550.54.14", "550.54.14", True)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +209,9 @@ def test_nvidia_smi_tells_the_version_of_a_library_that_cannot_be_found(tmp_path
     [
         "updates/dkms/nvidia.ko",
         "updates/dkms/nvidia.ko.zst",
+        "updates/dkms/nvidia-current.ko.xz",
+        "updates/dkms/nvidia-current-open.ko.xz",
+        "updates/dkms/nvidia-tesla-470.ko",
         "extra/nvidia.ko.xz",
         "extra/nvidia/nvidia.ko",
         "weak-updates/nvidia/nvidia.ko",
@@ -220,7 +226,7 @@ def test_a_module_is_found_wherever_it_is_installed(tmp_path: Path, place: str) 
 
 
 def test_the_companions_of_the_module_are_not_the_module(tmp_path: Path) -> None:
-    names = ("nvidia-uvm.ko", "nvidia-drm.ko.xz", "nvidiafb.ko")
+    names = ("nvidia-uvm.ko", "nvidia-drm.ko.xz", "nvidiafb.ko", "nvidia-current-uvm.ko")
     plant(tmp_path, {f"lib/modules/{RELEASE}/updates/dkms/{name}": None for name in names})
     assert module_files(host(tmp_path)) == {}
 
@@ -271,6 +277,7 @@ def test_users_are_who_holds_a_device_but_for_the_drivers_own_services(tmp_path:
     holds(tmp_path, 701, "nv-fabricmanage", "/dev/nvidia-nvswitchctl")
     holds(tmp_path, 1, "systemd", "/dev/null", "socket:[4]")
     (tmp_path / "proc/self").mkdir()
+    (tmp_path / "proc/4343").mkdir()
     assert users(host(tmp_path)) == [{"pid": 99, "command": "Xorg"}, {"pid": 4242, "command": "python3"}]
 
 

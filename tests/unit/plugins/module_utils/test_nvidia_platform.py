@@ -109,6 +109,7 @@ def test_the_fabric_manager_has_several_names(tmp_path: Path, name: str, told: b
         (Finished(0, "active\n"), True),
         (Finished(3, "inactive\n"), False),
         (Finished(3, "failed\n"), False),
+        (Finished(1, "offline\n"), None),
         (None, None),
     ],
 )
