@@ -15,7 +15,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     apexes,
     cuda_of,
     deepspeed_fault,
-    deepspeed_tried,
+    deepspeed_for,
     deepspeeds,
     key,
     minor,
@@ -83,12 +83,12 @@ def _deepspeed(wishes: Wishes, torch: str, curated: Row, headless: bool) -> tupl
         return own, []
     if wishes.deepspeed:
         return own, [Remark("deepspeed", f"DeepSpeed {own} does not work with torch {torch}: {fault}.")]
-    every = list(reversed(deepspeeds()))
-    fitting = [version for version in every if not deepspeed_fault(version, torch, headless)]
-    if fitting:
-        return next((version for version in fitting if deepspeed_tried(version, torch)), fitting[0]), []
-    fault = deepspeed_fault(every[0], torch, headless)
-    return every[0], [Remark("torch", f"No DeepSpeed works with torch {torch}: {fault}.")]
+    found = deepspeed_for(torch, headless)
+    if found:
+        return found, []
+    newest = list(deepspeeds())[-1]
+    fault = deepspeed_fault(newest, torch, headless)
+    return newest, [Remark("torch", f"No DeepSpeed works with torch {torch}: {fault}.")]
 
 
 def _toolkit(wishes: Wishes, torch: str, build: str, deepspeed: str) -> tuple[str | None, str | None, list[Remark]]:

@@ -102,9 +102,11 @@ def _sequence(value: object) -> Sequence[Any]:
 def _gpu(value: Mapping[str, Any]) -> Gpu:
     vendor = _text(value.get("vendor")).lower() or "nvidia"
     architecture = _text(value.get("architecture")) or None
-    capability = _text(value.get("gfx") if vendor == "amd" else value.get("compute_capability")) or None
+    capability: str | None = _text(value.get("gfx"))
+    if vendor != "amd":
+        capability = _version(value.get("compute_capability"))
     name = _text(value.get("name")) or (f"{architecture} GPU" if architecture else f"GPU {_text(value.get('pci_id'))}")
-    return Gpu(vendor, name.strip(), architecture, capability)
+    return Gpu(vendor, name.strip(), architecture, capability or None)
 
 
 def _packaged(packages: Sequence[Any]) -> str | None:

@@ -15,6 +15,7 @@ Row = Mapping[str, Any]
 Key = tuple[int, ...]
 
 
+@cache
 def key(version: str) -> Key:
     """What sorts versions: 535.104.05 after 535.86.10, 3.10 after 3.9."""
     return tuple(int(part) for part in re.findall(r"\d+", version.split("+", maxsplit=1)[0]))
@@ -113,11 +114,13 @@ def cuda_releases() -> dict[str, Row]:
     return _by(rows("cuda")["releases"], "cuda")
 
 
+@cache
 def newest_release(cuda: str) -> str | None:
     """12.4.1 of 12.4."""
     return next((release for release in reversed(cuda_releases()) if minor(release) == cuda), None)
 
 
+@cache
 def least_driver(cuda: str) -> str:
     """The oldest driver that runs what is built with a CUDA; that of the newest major where nothing is known."""
     own = cudas().get(cuda, {}).get("driver")
@@ -181,10 +184,17 @@ def deepspeed_fault(deepspeed: str, torch: str, without_gpu: bool) -> str | None
     return None
 
 
-def deepspeed_tried(deepspeed: str, torch: str) -> bool:
+def _tried(deepspeed: str, torch: str) -> bool:
     """Whether a release of DeepSpeed was imported on a torch, or on an older and on a newer one."""
-    tried = sorted(key(minor(each)) for each in deepspeeds().get(deepspeed, {}).get("imported", ()))
+    tried = sorted(key(minor(each)) for each in deepspeeds()[deepspeed].get("imported", ()))
     return bool(tried) and tried[0] <= key(minor(torch)) <= tried[-1]
+
+
+@cache
+def deepspeed_for(torch: str, without_gpu: bool) -> str | None:
+    """The newest DeepSpeed that was tried around a torch, else the newest that nothing is known against."""
+    fitting = [each for each in reversed(deepspeeds()) if not deepspeed_fault(each, torch, without_gpu)]
+    return next((each for each in fitting if _tried(each, torch)), fitting[0] if fitting else None)
 
 
 @cache
@@ -203,6 +213,7 @@ def of_its_time(apex: str, torch: str) -> bool:
     return key(torch) >= key(row["torch_from"]) and (not below or key(torch) < key(below))
 
 
+@cache
 def apex_for(torch: str) -> str | None:
     """The newest ref of apex that is of the time of a torch."""
     return next((ref for ref in reversed(apexes()) if of_its_time(ref, torch)), None)
