@@ -6,18 +6,23 @@ from pathlib import Path
 
 from sandbox.nvidia.deb import File, Package, tree
 
-# As NVIDIA's do it: the newest toolkit takes /usr/local/cuda over, as long as nobody has chosen.
+# As NVIDIA's do it: the newest toolkit takes /usr/local/cuda over, as long as nobody has chosen. dpkg says what happens
+# in a word, rpm in the number of packages that there will be.
 _POSTINST = """\
-if [ "$1" = configure ]; then
-    update-alternatives --install /usr/local/cuda cuda /usr/local/cuda-{minor} {priority}
-    update-alternatives --install /usr/local/cuda-{major} cuda-{major} /usr/local/cuda-{minor} {priority}
-fi
+case $1 in
+    configure | [12])
+        update-alternatives --install /usr/local/cuda cuda /usr/local/cuda-{minor} {priority}
+        update-alternatives --install /usr/local/cuda-{major} cuda-{major} /usr/local/cuda-{minor} {priority}
+        ;;
+esac
 """
 _PRERM = """\
-if [ "$1" = remove ]; then
-    update-alternatives --remove cuda /usr/local/cuda-{minor}
-    update-alternatives --remove cuda-{major} /usr/local/cuda-{minor}
-fi
+case $1 in
+    remove | 0)
+        update-alternatives --remove cuda /usr/local/cuda-{minor}
+        update-alternatives --remove cuda-{major} /usr/local/cuda-{minor}
+        ;;
+esac
 """
 _NVCC = """\
 #!/bin/sh
