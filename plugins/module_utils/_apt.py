@@ -10,11 +10,15 @@ from typing import ClassVar
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import Tool
 
-_LOCK = re.compile(
-    r"^(?:E: )?Could not get lock (?P<path>\S+?)\.(?: It is held by process (?P<pid>\d+) \((?P<name>[^)]*)\))?"
-    r"|^dpkg: error: dpkg (?:frontend|database) lock was locked by another process with pid (?P<holder>\d+)"
-    r"|^dpkg: error: dpkg (?:frontend|status database) is locked by another process",
+# apt says who has the lock while it waits, and only that it could not have it when it gives up.
+_LOCKED = re.compile(
+    r"^E: (?:Could not get lock|Unable to acquire the dpkg frontend lock) "
+    r"|^dpkg: error: dpkg (?:frontend|database|status database) (?:lock was|is) locked by another process",
     re.MULTILINE,
+)
+_HOLDER = re.compile(
+    r"Could not get lock (?P<path>\S+?)\. It is held by process (?P<pid>\d+) \((?P<name>[^)]*)\)"
+    r"|locked by another process with pid (?P<holder>\d+)"
 )
 _COMPLAINT = re.compile(r"^(?:E|W): (.*)$", re.MULTILINE)
 _UNMET = re.compile(r"^The following packages have unmet dependencies:\n((?: .*\n)+)", re.MULTILINE)
@@ -28,7 +32,7 @@ _UNFETCHED = re.compile(r"^E: Failed to fetch (\S+)\s+(.*)$", re.MULTILINE)
 class Apt(Tool):
     """apt and dpkg of a node; nobody is asked anything, and files that an administrator has changed stay."""
 
-    locked = _LOCK
+    locked, holder = _LOCKED, _HOLDER
     variables: ClassVar[Mapping[str, str]] = {"DEBIAN_FRONTEND": "noninteractive", "APT_LISTCHANGES_FRONTEND": "none"}
 
     def settings(self) -> list[str]:

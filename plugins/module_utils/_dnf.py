@@ -33,7 +33,7 @@ _ERROR = re.compile(r"^(?:Error|error): (?!Operation aborted)(.*)$", re.MULTILIN
 class Dnf(Tool):
     """dnf and rpm of a node."""
 
-    locked = _LOCK
+    locked = holder = _LOCK
 
     def settings(self) -> list[str]:
         """Fail where another dnf runs, since its own waiting has no bound; remove nothing that nobody named."""

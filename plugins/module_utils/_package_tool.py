@@ -26,13 +26,15 @@ class ToolError(Exception):
 class Tool:
     """Runs the programs of a package manager one after the other.
 
-    :ivar locked: what they say where another process has a lock; groups path, pid and name tell which.
+    :ivar locked: what they say where another process has a lock.
+    :ivar holder: where they say which one, in groups path, pid and name.
     :param environment: all variables of this process.
     :param lock_timeout: seconds to wait for a lock.
     :param timeout: seconds for one program.
     """
 
     locked: re.Pattern[str]
+    holder: re.Pattern[str]
     variables: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
@@ -82,11 +84,11 @@ class Tool:
                     f"{finished.last_words} What it has begun may be half done: run again with repair set to true.",
                     output,
                 )
-            locked = self.locked.search(output)
-            if not locked:
+            if not self.locked.search(output):
                 raise ToolError(self.sentence(argv, output), output)
             if self._clock() >= deadline:
-                raise ToolError(_held(locked.groupdict(), self._lock_timeout), output)
+                found = self.holder.search(output)
+                raise ToolError(_held(found.groupdict() if found else {}, self._lock_timeout), output)
             self._sleep(_PAUSE)
 
 

@@ -103,7 +103,9 @@ class AptManager:
         )
 
     def _simulate(self, options: Sequence[str], words: Sequence[str], remove: Sequence[str]) -> Finished:
-        return self._apt.ask(["apt-get", "--simulate", *options, *self._command(words, remove)[1:]])
+        # With leave for everything, so that the plan is seen whole; what of it is allowed is decided by the plan.
+        leave = ["--allow-downgrades", "--allow-change-held-packages", "--allow-remove-essential"]
+        return self._apt.ask(["apt-get", "--simulate", *leave, *options, *self._command(words, remove)[1:]])
 
     def _command(self, words: Sequence[str], remove: Sequence[str]) -> list[str]:
         switches = {

@@ -14,6 +14,10 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool i
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished
 
 APT_LOCKED = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)\nE: Unable to lock\n"
+APT_GAVE_UP = (
+    "Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (python3)...\n"
+    "E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n"
+)
 DPKG_LOCKED = "dpkg: error: dpkg frontend lock was locked by another process with pid 4711\n"
 DNF_LOCKED = "Existing lock /var/cache/dnf/metadata_lock.pid: another copy is running as pid 4711.\n"
 
@@ -63,7 +67,7 @@ def apt(endings: Sequence[Finished], clock: Clock | None = None, lock_timeout: f
     return Apt(run, {"HOME": "/root"}, lock_timeout, 3600, clock=clock, sleep=clock.sleep)
 
 
-@pytest.mark.parametrize("words", [APT_LOCKED, DPKG_LOCKED])
+@pytest.mark.parametrize("words", [APT_LOCKED, APT_GAVE_UP, DPKG_LOCKED])
 def test_a_lock_is_waited_for(words: str) -> None:
     clock = Clock()
     locked = Finished(100, "", words)
@@ -71,14 +75,20 @@ def test_a_lock_is_waited_for(words: str) -> None:
     assert clock.now > 0
 
 
-@pytest.mark.parametrize(
-    ("words", "holder"), [(APT_LOCKED, "process 4711 (apt-get)"), (DPKG_LOCKED, "process 4711"), ("", "")]
-)
+HOLDERS = {
+    APT_LOCKED: "process 4711 (apt-get)",
+    APT_GAVE_UP: "process 4711 (python3)",
+    DPKG_LOCKED: "process 4711",
+    "E: Could not get lock /var/lib/dpkg/lock. ": "another process",
+}
+
+
+@pytest.mark.parametrize(("words", "holder"), HOLDERS.items())
 def test_waiting_has_a_bound_and_its_end_names_the_process(words: str, holder: str) -> None:
-    locked = Finished(100, "", words or "E: Could not get lock /var/lib/dpkg/lock.")
+    locked = Finished(100, "", words)
     with pytest.raises(ToolError) as failure:
         apt([locked] * 9, lock_timeout=6).change(["apt-get", "update"])
-    assert f"is held by {holder or 'another process'}, and was not given back within 6 s" in str(failure.value)
+    assert f"is held by {holder}, and was not given back within 6 s" in str(failure.value)
 
 
 def test_a_program_that_does_not_end_is_named_with_its_last_words() -> None:
@@ -89,6 +99,12 @@ def test_a_program_that_does_not_end_is_named_with_its_last_words() -> None:
 def test_a_lock_that_apt_itself_has_waited_for_is_no_failure() -> None:
     waited = Finished(0, "", "Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend. It is held")
     assert apt([waited]).change(["apt-get", "install", "x"]) == waited
+
+
+def test_a_failure_behind_a_lock_that_was_waited_for_is_told_as_what_it_is() -> None:
+    words = APT_GAVE_UP.splitlines()[0] + "\nE: You don't have enough free space in /var/cache/apt/archives/.\n"
+    with pytest.raises(ToolError, match="There is no space left"):
+        apt([Finished(100, "", words)]).change(["apt-get", "install", "x"])
 
 
 def test_a_dnf_that_ends_well_behind_a_lock_did_nothing() -> None:
