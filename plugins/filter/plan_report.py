@@ -10,7 +10,7 @@ version_added: 0.2.0
 short_description: A plan as people read it
 description:
   - A table with a line for each node, the changes that a run of the site would make, what decided, and warnings.
-positional: environments
+positional: environments, toolkits
 options:
   _input:
     description: What M(fromzero.deepspeed.cluster_plan) returned.
@@ -18,6 +18,10 @@ options:
     required: true
   environments:
     description: What M(fromzero.deepspeed.environment_info) returned, packages gathered, by node.
+    type: dict
+    default: {}
+  toolkits:
+    description: The toolkits that M(fromzero.deepspeed.cuda_toolkit_info) returned, by node.
     type: dict
     default: {}
 """
@@ -45,11 +49,16 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_report im
 _PARTS = ("plan", "nodes", "brings", "why", "remarks")
 
 
-def plan_report(decided: Mapping[str, Any], environments: Mapping[str, Any] | None = None) -> str:
+def plan_report(
+    decided: Mapping[str, Any],
+    environments: Mapping[str, Any] | None = None,
+    toolkits: Mapping[str, Any] | None = None,
+) -> str:
     """See DOCUMENTATION."""
     if not isinstance(decided, Mapping) or not set(_PARTS) <= set(decided):
         raise AnsibleFilterError("plan_report wants what the module cluster_plan returned.")
-    return report(Planned(**plain({name: decided[name] for name in _PARTS}), environments=plain(environments or {})))
+    found = {"environments": environments or {}, "toolkits": toolkits or {}}
+    return report(Planned(**plain({name: decided[name] for name in _PARTS}), **plain(found)))
 
 
 class FilterModule:

@@ -13,11 +13,12 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import headline
 
 _COLUMNS = ("node", "GPU", "driver", "CUDA", "torch", "interface", "address", "slots")
+# What follows from the reason of a decision about a driver.
 _DRIVER = {
-    "install": "{then}{modules} is installed",
-    "upgrade": "driver {now} is replaced by {then}{modules}",
-    "reload": "{then} is loaded in place of {now}",
-    "keep": "driver {now} stays",
+    "install": "{then} is installed",
+    "upgrade": "{then} takes its place",
+    "reload": "{then} is loaded",
+    "keep": "it stays",
 }
 
 
@@ -26,13 +27,15 @@ class Planned:
     """What a run has planned for its nodes.
 
     plan: what all have in common. nodes: the plan of each, in the order of the inventory. brings: interface, address
-    and slots of each. environments: what the module environment_info found on each. why, remarks: sentences.
+    and slots of each. environments, toolkits: what the modules environment_info and cuda_toolkit_info found on each.
+    why, remarks: sentences.
     """
 
     plan: Mapping[str, Any]
     nodes: Mapping[str, Mapping[str, Any]]
     brings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    toolkits: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     why: Sequence[str] = ()
     remarks: Sequence[str] = ()
 
@@ -87,8 +90,15 @@ def _driver_change(driver: Mapping[str, Any]) -> str | None:
     version = str(driver.get("version") or driver.get("then"))
     then = f"driver {version}" if "." in version else f"a driver of branch {version}"
     modules = f" with {driver['flavour']} kernel modules" if driver.get("flavour") else ""
-    reason = f" ({driver['reason']})" if driver.get("reason") else ""
-    return words.format(now=driver.get("now"), then=then, modules=modules) + f"{reason}."
+    return f"{driver.get('reason')}; {words.format(then=then + modules)}."
+
+
+def _toolkit_changes(planned: Planned) -> Iterator[tuple[str, str]]:
+    for name, toolkits in planned.toolkits.items():
+        for toolkit in toolkits:
+            what = f"the CUDA toolkit {toolkit['version']}"
+            there = toolkit.get("state") == "present"
+            yield name, f"{what} stays, in {toolkit.get('path')}." if there else f"{what} is installed."
 
 
 def _same(found: str, wanted: str) -> bool:
@@ -130,6 +140,7 @@ def changes(planned: Planned) -> list[str]:
     drivers = ((name, _driver_change(node.get("driver") or {})) for name, node in planned.nodes.items())
     return [
         *_together(((name, change) for name, change in drivers if change), everyone),
+        *_together(_toolkit_changes(planned), everyone),
         *_together(_environment_changes(planned), everyone),
     ]
 

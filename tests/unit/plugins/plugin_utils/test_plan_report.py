@@ -25,7 +25,9 @@ def entry(gpus: str, action: str, now: str | None, then: str | None, **more: Any
 
 
 NODES = {
-    "node1": entry("8 x NVIDIA A100-SXM4-80GB", "keep", "580.95.05", "580.95.05"),
+    "node1": entry(
+        "8 x NVIDIA A100-SXM4-80GB", "keep", "580.95.05", "580.95.05", reason="driver 580.95.05 is new enough"
+    ),
     "node2": entry("2 x Tesla V100S-PCIE-32GB", "upgrade", "450.80.02", "580", flavour="proprietary"),
     "n3": entry("", "none", None, None),
     "n4": entry("1 x Tesla T4", "install", None, "580", flavour="open", version="580.95.05", reason="it has none"),
@@ -47,21 +49,26 @@ def test_a_table_has_a_line_for_each_node_in_columns() -> None:
 
 
 DRIVERS = [
-    (entry("x", "keep", "580.95.05", "580.95.05"), "driver 580.95.05 stays."),
     (
-        entry("x", "keep", "580.95.05", "580.95.05", reason="it is new enough"),
-        "driver 580.95.05 stays (it is new enough).",
+        entry("x", "keep", "580.95.05", "580.95.05", reason="driver 580.95.05 is new enough"),
+        "driver 580.95.05 is new enough; it stays.",
     ),
     (
-        entry("x", "upgrade", "450.80.02", "580", flavour="proprietary"),
-        "driver 450.80.02 is replaced by a driver of branch 580 with proprietary kernel modules.",
+        entry("x", "upgrade", "450.80.02", "580", flavour="proprietary", reason="driver 450.80.02 cannot stay"),
+        "driver 450.80.02 cannot stay; a driver of branch 580 with proprietary kernel modules takes its place.",
     ),
-    (entry("x", "install", None, "580"), "a driver of branch 580 is installed."),
     (
-        entry("x", "install", None, "580", version="580.95.05", flavour="open"),
-        "driver 580.95.05 with open kernel modules is installed.",
+        entry("x", "install", None, "580", reason="there is no driver"),
+        "there is no driver; a driver of branch 580 is installed.",
     ),
-    (entry("x", "reload", "580.65.06", "580.95.05"), "driver 580.95.05 is loaded in place of 580.65.06."),
+    (
+        entry("x", "install", None, "580", version="580.95.05", flavour="open", reason="there is no driver"),
+        "there is no driver; driver 580.95.05 with open kernel modules is installed.",
+    ),
+    (
+        entry("x", "reload", "580.65.06", "580.95.05", reason="the libraries are 580.95.05"),
+        "the libraries are 580.95.05; driver 580.95.05 is loaded.",
+    ),
 ]
 
 
@@ -116,10 +123,19 @@ def test_what_becomes_of_an_environment_is_told(found: dict[str, Any], said: lis
     assert all(part in sentence for part, sentence in zip(said, told)), told
 
 
+def test_what_becomes_of_toolkits_is_told() -> None:
+    there = [{"version": "12.6", "state": "present", "path": "/usr/local/cuda-12.6"}]
+    toolkits = {"a": there, "b": [{"version": "12.6", "state": "missing", "path": "/usr/local/cuda-12.6"}]}
+    assert changes(Planned(PLAN, {"a": NODES["n3"], "b": NODES["n3"]}, toolkits=toolkits)) == [
+        "a: the CUDA toolkit 12.6 stays, in /usr/local/cuda-12.6.",
+        "b: the CUDA toolkit 12.6 is installed.",
+    ]
+
+
 def test_nodes_with_one_fate_share_a_sentence() -> None:
     nodes = {"a": NODES["node1"], "b": NODES["node1"], "c": NODES["node2"]}
     told = changes(Planned(PLAN, nodes, environments={name: environment() for name in nodes}))
-    assert told[0] == "a and b: driver 580.95.05 stays."
+    assert told[0] == "a and b: driver 580.95.05 is new enough; it stays."
     assert told[2] == "all nodes: /opt/x/envs/train stays, with Python 3.11.9."
 
 
