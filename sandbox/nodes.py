@@ -199,7 +199,7 @@ def _admit(cluster: Cluster, node: str, key: Path) -> tuple[str, str]:
     while _exec(container, "systemctl", "is-system-running") not in ("running", "degraded"):
         if time.monotonic() > deadline:
             raise SandboxError(
-                f"{container} did not boot within {BOOT_SECONDS} s; see 'docker logs {container}'. Where many nodes run, "
+                f"{container} did not boot within {BOOT_SECONDS} s; see 'docker logs {container}'; with many nodes, "
                 f"try 'sudo sysctl fs.inotify.max_user_instances={ENOUGH_WATCHES}'."
             )
         time.sleep(0.3)

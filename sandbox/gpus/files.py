@@ -14,11 +14,14 @@ from sandbox.gpus.world import AMD, NVIDIA, Driver, Gpu, World
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 # Where distributions of the RHEL family have them.
 LIBRARIES_RPM = "usr/lib64"
+# Below /lib/modules/RELEASE: where DKMS puts what it has built.
+UPDATES = "updates/dkms"
 SIMULATOR = "/usr/local/lib/fromzero-sim"
 # A node that has this folder has its world's disk; a start finds there what was installed since.
 CREATED = "/var/lib/fromzero-sim"
 DENIAL = "blacklist nouveau\noptions nouveau modeset=0\n"
 NVIDIA_MODULES = ("nvidia", "nvidia_modeset", "nvidia_drm", "nvidia_uvm")
+NEEDS = {"nvidia_uvm": "nvidia", "nvidia_modeset": "nvidia", "nvidia_drm": "nvidia_modeset"}
 OTHER_DRIVERS = ("nouveau", "nova_core", "nova_drm", "nvidiafb")
 _SOURCES = {"nouveau": "gpu/drm/nouveau", "nova_core": "gpu/nova-core", "nova_drm": "gpu/drm/nova"}
 _EFI = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -61,8 +64,7 @@ def disk(world: World, release: str) -> dict[str, Entry]:
         tree |= {f"boot/vmlinuz-{newest}": "", f"lib/modules/{newest}/kernel": Folder()}
     if world.blockers.blocked and not world.packages and not world.runfile:
         tree["etc/modprobe.d/blacklist-nouveau.conf"] = DENIAL
-    if world.driver.built:
-        tree |= built(world.driver.built, world.driver, release)
+    tree |= built(world.driver, release)
     if world.runfile:
         tree |= _runfile(world.runfile)
     tree[f"boot/initrd.img-{release}"] = _initramfs(world, release)
@@ -85,14 +87,15 @@ def _call(program: str) -> Program:
     return Program(f'#!/bin/sh\nexec {SIMULATOR}/{program} "$@"\n')
 
 
-def built(version: str, driver: Driver, release: str) -> dict[str, Entry]:
-    """A kernel module on disk; `modinfo` reads these lines."""
-    text = module(version, driver.flavour, release, driver.signer)
-    return {f"lib/modules/{release}/updates/dkms/nvidia.ko": text}
+def built(driver: Driver, release: str) -> dict[str, Entry]:
+    """The kernel module on disk, where there is one."""
+    if driver.built is None:
+        return {}
+    return {f"lib/modules/{release}/{UPDATES}/nvidia.ko": module(driver.built, driver.flavour, release, driver.signer)}
 
 
 def module(version: str, flavour: str, release: str, signer: str | None = None) -> str:
-    """The text that stands for a kernel module."""
+    """The text that stands for a kernel module: the lines that `modinfo` shows."""
     license_ = "Dual MIT/GPL" if flavour == "open" else "NVIDIA"
     signed = f"signer: {signer}\n" if signer else ""
     return f"version: {version}\nlicense: {license_}\nvermagic: {release} SMP preempt mod_unload modversions\n{signed}"
@@ -100,8 +103,7 @@ def module(version: str, flavour: str, release: str, signer: str | None = None) 
 
 def later(release: str) -> str:
     """The release of the kernel that an upgrade would bring: 6.1.0-28-amd64 -> 6.1.0-29-amd64."""
-    head, number, tail = re.match(r"(\d+\.\d+\.\d+-|\d+\.\d+\.)(\d+)(.*)", release).groups()  # type: ignore[union-attr]
-    return f"{head}{int(number) + 1}{tail}"
+    return re.sub(r"^(\d+\.\d+\.\d+-|\d+\.\d+\.)(\d+)", lambda found: f"{found[1]}{int(found[2]) + 1}", release)
 
 
 def view(world: World, kernel: Kernel, hostname: str) -> dict[str, Entry]:
@@ -147,14 +149,16 @@ def devices(world: World, kernel: Kernel) -> list[str]:
 
 def listing(kernel: Kernel) -> Iterator[str]:
     """The lines of /proc/modules."""
-    users: dict[str, list[str]] = {
-        "nvidia": [name for name in ("nvidia_uvm", "nvidia_modeset") if name in kernel.modules],
-        "nvidia_modeset": [name for name in ("nvidia_drm",) if name in kernel.modules],
-    }
     sizes = {"nvidia": 62324736, "nvidia_modeset": 1306624, "nvidia_drm": 86016, "nvidia_uvm": 1527808}
     for name in (*reversed(kernel.modules), *kernel.other):
-        by = "".join(f"{user}," for user in users.get(name, ()))
-        yield f"{name} {sizes.get(name, 2519040)} {len(users.get(name, ()))} {by or '-'} Live 0x0000000000000000"
+        users = needing(kernel, name)
+        by = "".join(f"{user}," for user in users) or "-"
+        yield f"{name} {sizes.get(name, 2519040)} {len(users)} {by} Live 0x0000000000000000"
+
+
+def needing(kernel: Kernel, name: str) -> list[str]:
+    """The loaded modules that need another."""
+    return [user for user, needed in NEEDS.items() if needed == name and user in kernel.modules]
 
 
 @dataclass(frozen=True)
@@ -268,10 +272,6 @@ def _initramfs(world: World, release: str) -> str:
     if world.blockers.initramfs:
         path = f"usr/lib/modules/{release}/kernel/drivers"
         names += [f"{path}/{_SOURCES.get(name, 'video')}/{name}.ko" for name in world.blockers.loaded or ("nouveau",)]
-    elif world.blockers.blocked:
-        names.append(
-            "lib/modprobe.d/nvidia-graphics-drivers.conf" if world.packages else "etc/modprobe.d/blacklist-nouveau.conf"
-        )
     return "".join(f"{name}\n" for name in sorted(names))
 
 

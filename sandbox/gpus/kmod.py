@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sandbox.gpus.files import NVIDIA_MODULES, OTHER_DRIVERS, listing
-from sandbox.gpus.machine import NEEDS, Machine, Refused
+from sandbox.gpus.files import NEEDS, NVIDIA_MODULES, OTHER_DRIVERS, listing
+from sandbox.gpus.machine import Machine, Refused
 
 _OURS = (*NVIDIA_MODULES, *OTHER_DRIVERS)
 
@@ -49,7 +49,7 @@ def modprobe(machine: Machine, arguments: Sequence[str]) -> int:
         if flags & {"-b", "--use-blacklist"} and machine.denies(name):
             continue
         command = machine.install_command(name)
-        if command == "/bin/true":
+        if command and Path(command).name == "true":
             continue
         try:
             if command:
@@ -78,9 +78,9 @@ def _modprobe_remove(machine: Machine, names: Sequence[str], quiet: bool) -> int
         except Refused as refused:
             return _say("modprobe", str(refused))
         # What only this module needed goes with it.
-        for needed in NEEDS.get(name, ()):
-            if needed in machine.kernel.modules and machine.in_use(needed) is None:
-                _modprobe_remove(machine, [needed], quiet)
+        needed = NEEDS.get(name)
+        if needed in machine.kernel.modules and machine.in_use(needed) is None:
+            _modprobe_remove(machine, [needed], quiet)
     return 0
 
 

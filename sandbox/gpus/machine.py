@@ -25,11 +25,14 @@ from sandbox.gpus.files import (
     NVIDIA_MODULES,
     OTHER_DRIVERS,
     SIMULATOR,
+    UPDATES,
     Kernel,
     at_creation,
+    built,
     devices,
     disk,
     libraries,
+    needing,
     view,
 )
 from sandbox.gpus.tree import Link, write
@@ -235,7 +238,7 @@ class Machine:
     def in_use(self, name: str) -> str | None:
         """Why a module cannot be removed, in the kernel's words; null where it can."""
         kernel = self.kernel
-        by = [user for user, needs in NEEDS.items() if name in needs and user in kernel.modules]
+        by = needing(kernel, name)
         if by:
             return f"Module {name} is in use by: {' '.join(by)}"
         if name in OTHER_DRIVERS:
@@ -285,17 +288,15 @@ class Machine:
     def _as_said(self) -> None:
         """Where packages brought more or less than the world has, the world is right."""
         write(self.root, libraries(self.world))
-        release = self.root / "lib/modules" / self.release
-        module = release / "updates/dkms/nvidia.ko"
-        if self.world.driver.built is None:
-            module.unlink(missing_ok=True)
-        else:
-            write(self.root, disk(self.world, self.release))
+        (self.root / "lib/modules" / self.release / UPDATES / "nvidia.ko").unlink(missing_ok=True)
+        write(self.root, built(self.world.driver, self.release))
         status = self.root / "var/lib/dpkg/status"
-        text = status.read_text(encoding="utf-8") if status.is_file() else ""
+        text = status.read_text(encoding="utf-8") if self.world.packages else ""
         for package in self.world.packages:
-            state = f"{'hold' if package.held else 'install'} ok {'half-configured' if package.broken else 'installed'}"
-            text = re.sub(rf"(?m)(^Package: {re.escape(package.name)}\nStatus: ).*", rf"\g<1>{state}", text)
+            record = rf"(?m)(^Package: {re.escape(package.name)}\nStatus: ).*"
+            text, found = re.subn(record, rf"\g<1>{package.state}", text)
+            if not found:
+                raise Refused(f"dpkg has not installed {package.name} {package.version}.")
         if text:
             status.write_text(text, encoding="utf-8")
 
@@ -380,7 +381,6 @@ class Machine:
                 )
 
 
-NEEDS = {"nvidia_uvm": ("nvidia",), "nvidia_modeset": ("nvidia",), "nvidia_drm": ("nvidia_modeset",)}
 # In the place of the distribution's, which would ask the kernel of the machine that carries the node.
 PROGRAMS = (
     *("usr/bin/lsinitramfs", "usr/bin/lsmod", "usr/bin/mokutil"),
@@ -391,7 +391,9 @@ PROGRAMS = (
 def _denies(text: str, name: str) -> bool:
     words = [line.split() for line in text.splitlines()]
     named = [line for line in words if len(line) > 1 and line[1].replace("-", "_") == name]
-    return any(line[0] == "blacklist" or line[2:3] in (["/bin/false"], ["/bin/true"], ["off"]) for line in named)
+    return any(
+        line[0] == "blacklist" or (line[2:] and Path(line[2]).name in ("false", "true", "off")) for line in named
+    )
 
 
 def _empty(folder: Path) -> None:

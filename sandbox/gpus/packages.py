@@ -11,12 +11,8 @@ from sandbox.nvidia import deb, driver
 
 def installed(world: World) -> list[tuple[deb.Package, str]]:
     """Every package that a world's host has, with the state that dpkg has it in."""
-    states = {package.name: _state(package) for package in world.packages}
+    states = {package.name: package.state for package in world.packages}
     return [(package, states.get(package.name, "install ok installed")) for package in _with_needs(world.packages)]
-
-
-def _state(package: Package) -> str:
-    return f"{'hold' if package.held else 'install'} ok {'half-configured' if package.broken else 'installed'}"
 
 
 def _with_needs(wanted: Iterable[Package]) -> Iterable[deb.Package]:

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from sandbox.gpus.files import LIBRARIES
+from sandbox.gpus.files import LIBRARIES, UPDATES
 from sandbox.gpus.files import module as module_text
 from sandbox.gpus.machine import Machine
-
-_UPDATES = "updates/dkms"
 
 
 def mokutil(machine: Machine, arguments: Sequence[str]) -> int:
@@ -122,13 +120,13 @@ def dkms(machine: Machine, arguments: Sequence[str]) -> int:
             return 1
         for source, flavour in _dkms_sources(machine):
             if action != "build" and version in ("", source):
-                target = modules / kernel / _UPDATES / "nvidia.ko"
+                target = modules / kernel / UPDATES / "nvidia.ko"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(module_text(source, flavour, kernel, "DKMS module signing key"), encoding="utf-8")
                 print("nvidia.ko:\nRunning module version sanity check.\n - Installation")
                 print(f"   - Installing to /lib/modules/{kernel}/updates/dkms/")
     elif action == "remove":
-        for path in modules.glob(f"*/{_UPDATES}/nvidia.ko"):
+        for path in modules.glob(f"*/{UPDATES}/nvidia.ko"):
             if not version or f"version: {version}\n" in path.read_text(encoding="utf-8"):
                 path.unlink()
     return 0
@@ -143,7 +141,7 @@ def _dkms_sources(machine: Machine) -> Iterator[tuple[str, str]]:
 
 def _dkms_lines(machine: Machine) -> Iterator[str]:
     found = set()
-    for path in sorted((machine.root / "lib/modules").glob(f"*/{_UPDATES}/nvidia.ko")):
+    for path in sorted((machine.root / "lib/modules").glob(f"*/{UPDATES}/nvidia.ko")):
         version = re.search(r"^version: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
         if version:
             found.add(version[1])
@@ -154,19 +152,23 @@ def _dkms_lines(machine: Machine) -> Iterator[str]:
 
 
 def nvidia_installer(machine: Machine, arguments: Sequence[str]) -> int:
-    """What a runfile leaves to take itself away again: nvidia-uninstall is the same program by another name."""
-    if "--uninstall" not in arguments and not Path(sys.argv[0]).name.endswith("uninstall"):
+    """What a runfile leaves to take itself away again: nvidia-uninstall is this one with --uninstall."""
+    if "--uninstall" not in arguments:
         print("ERROR: Unable to find the kernel module sources of the driver to install.", file=sys.stderr)
         return 1
-    version = machine.world.runfile
+    record = machine.root / "var/lib/nvidia/log"
+    if not record.is_file():
+        print("ERROR: There is no NVIDIA driver currently installed.", file=sys.stderr)
+        return 1
+    version = record.read_text(encoding="utf-8").partition(":")[2].strip()
     names = [f"{LIBRARIES}/{name}.so.{end}" for name in ("libnvidia-ml", "libcuda") for end in (version, "1")]
-    names += ["usr/bin/nvidia-installer", "usr/bin/nvidia-uninstall", "usr/bin/nvidia-smi", "var/lib/nvidia/log"]
+    names += ["usr/bin/nvidia-installer", "usr/bin/nvidia-uninstall", "usr/bin/nvidia-smi"]
     names += ["usr/lib/modprobe.d/nvidia-installer-disable-nouveau.conf"]
     for name in names:
         (machine.root / name).unlink(missing_ok=True)
-    if (machine.root / "var/lib/nvidia").is_dir():
-        (machine.root / "var/lib/nvidia").rmdir()
-    module = machine.root / "lib/modules" / machine.release / _UPDATES / "nvidia.ko"
+    record.unlink()
+    record.parent.rmdir()
+    module = machine.root / "lib/modules" / machine.release / UPDATES / "nvidia.ko"
     if module.is_file() and f"version: {version}\n" in module.read_text(encoding="utf-8"):
         module.unlink()
     print(

@@ -80,6 +80,11 @@ class Package:
     alone: bool = False
 
     @property
+    def state(self) -> str:
+        """As dpkg records it: what is wanted, whether it is sound, what it is."""
+        return f"{'hold' if self.held else 'install'} ok {'half-configured' if self.broken else 'installed'}"
+
+    @property
     def upstream(self) -> str:
         """The version without epoch and revision: that of the files in it."""
         return self.version.rpartition(":")[2].partition("-")[0]
