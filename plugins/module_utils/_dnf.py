@@ -20,9 +20,7 @@ _LOCK = re.compile(
     r"|Waiting for process with pid (?P<holder>\d+) to finish|can't create transaction lock on (?P<rpm>\S+)"
 )
 _PROBLEM = re.compile(r"^ Problem.*(?:\n  - .*)*", re.MULTILINE)
-_NO_MATCH = re.compile(
-    r"^(?:Error: )?(?:No match for argument|No package .* available|Unable to find a match): *(?P<name>.*)$", re.MULTILINE
-)
+_NO_MATCH = re.compile(r"^(?:Error: )?(?:No match for argument|Unable to find a match): *(?P<name>.*)$", re.MULTILINE)
 _FILTERED = re.compile(r"All matches were filtered out by (?P<why>\S+ filtering) for argument: (?P<name>\S+)")
 _FULL = re.compile(
     r"^.*(?:At least \S+ more space needed|No space left on device|Disk quota exceeded).*$", re.MULTILINE

@@ -35,7 +35,8 @@ _CHANGE = re.compile(
 _BLOCK = re.compile(r"^(?P<head>\S.*)\n(?P<names>(?:  .*\n)+)", re.MULTILINE)
 _DOWNGRADED = "The following packages will be DOWNGRADED:"
 _HELD = "The following held packages will be changed:"
-_ESSENTIAL = "WARNING: The following essential packages will be removed."
+# The second line of the warning that stands above the names of essential packages.
+_ESSENTIAL = "This should NOT be done unless you know exactly what you are doing!"
 _BROKEN = "Try 'apt --fix-broken install' with no packages"
 _STALE = re.compile(r"404 +Not Found|Hash Sum mismatch|Size mismatch|File not found")
 _UNKNOWN = re.compile(

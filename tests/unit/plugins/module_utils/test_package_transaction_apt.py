@@ -174,6 +174,13 @@ def test_removals_stand_beside_installations(node: Node) -> None:
     assert node.calls[-1][-2:] == ["nvidia-open=580.95.05-1", "nvidia-dkms-450-"]
 
 
+def test_an_essential_package_is_told_from_others(node: Node) -> None:
+    node.listing += "bash\t5.2\tii \t\n"
+    node.simulation = Finished(0, SIMULATION)
+    with pytest.raises(TransactionError, match="remove bash, without which the system does not work"):
+        node.bring(allow_removing=["*"])
+
+
 SWITCHES = [
     ({}, ["--no-install-recommends"]),
     ({"recommends": True}, []),
