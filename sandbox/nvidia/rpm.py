@@ -28,7 +28,7 @@ for repository in /work/*; do
         rpmbuild -bb --quiet --define "_topdir $repository/build" --define "_rpmdir $repository/repository" \\
             --define "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \\
             --define "_build_id_links none" --define "debug_package %{nil}" --nodeps \\
-            --define "_sourcedir ${spec%.spec}" "$spec"
+            --define "_binary_payload w1.gzdio" --define "_sourcedir ${spec%.spec}" "$spec"
     done
     rpmsign --define "__gpg /usr/bin/gpg" --define "_gpg_name $name" --define "_gpg_digest_algo sha256" \\
         --addsign $repository/repository/*.rpm > /dev/null
