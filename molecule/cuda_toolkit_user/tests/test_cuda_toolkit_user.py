@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
+
+SCENARIO = Path(__file__).parents[1]
+PROJECT = SCENARIO.parents[1]
+INVENTORY = PROJECT / "build" / "clusters" / SCENARIO.name / "hosts.yml"
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +45,16 @@ def test_commands_over_ssh_find_it(host, home):
 def test_what_was_proved_is_noted_for_the_launch(host, home):
     record = json.loads(host.file(f"{home}/fromzero/etc/cuda_toolkit.json").content_string)
     assert (record["home"], record["architectures"]) == (f"{home}/fromzero/cuda-13.0", {"13.0": ["9.0"]})
+
+
+def test_a_compiler_that_nobody_can_install_is_asked_for_in_a_sentence():
+    command = ["ansible-playbook", "-i", str(INVENTORY), str(SCENARIO / "converge.yml")]
+    command += ["-e", json.dumps({"cuda_toolkit_gcc": {"13.0": "9"}})]
+    colourless = {**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    done = subprocess.run(command, cwd=PROJECT, env=colourless, text=True, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert (
+        "CUDA 13.0 accepts gcc up to 9, and node1 has gcc 12.2.0. Without root none can be installed: ask for one "
+        "there, have one in the training environment (conda_packages: [gxx_linux-64=9]), or wish for another toolkit "
+        "(cuda_toolkit_versions)."
+    ) in done.stdout
