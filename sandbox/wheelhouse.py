@@ -62,14 +62,14 @@ def build(outdir: Path, image: str) -> Path:
     """
     outdir.mkdir(parents=True, exist_ok=True)
     with _alone(outdir):
-        versions = _versions()
-        folder = outdir / _content(versions, image)
+        wanted = versions()
+        folder = outdir / _content(wanted, image)
         if not folder.is_dir():
-            say(f"Building DeepSpeed {versions.deepspeed} with its shared-memory op, once for all nodes (some minutes)")
+            say(f"Building DeepSpeed {wanted.deepspeed} with its shared-memory op, once for all nodes (some minutes)")
             draft = outdir / "unfinished"
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir()
-            _build(draft, image, versions)
+            _build(draft, image, wanted)
             _remove_older(outdir)
             draft.rename(folder)
         return folder
@@ -83,12 +83,15 @@ def _alone(outdir: Path) -> Iterator[None]:
         yield
 
 
-def _versions() -> Versions:
-    defaults = {
-        role: yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8"))
-        for role in ("torch", "deepspeed")
-    }
-    return Versions(defaults["torch"]["torch_version"], defaults["deepspeed"]["deepspeed_version"])
+def _default(role: str, variable: str) -> str:
+    """The version that a role installs where nothing is planned."""
+    defaults = yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8"))
+    return str(re.findall(r"default='([^']+)'", defaults[variable])[0])
+
+
+def versions() -> Versions:
+    """What the roles torch and deepspeed install where nothing is planned, as on CPUs."""
+    return Versions(_default("torch", "torch_version"), _default("deepspeed", "deepspeed_version"))
 
 
 def _content(versions: Versions, image: str) -> str:

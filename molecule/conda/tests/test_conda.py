@@ -44,8 +44,7 @@ def test_everything_belongs_to_the_user(host, user, prefix):
 
 
 def test_the_environment_has_the_python_of_the_role(host, user, prefix, site):
-    defaults = yaml.safe_load((SCENARIO.parents[1] / "roles/conda/defaults/main.yml").read_text())
-    wanted = site.get("conda_python_version", defaults["conda_python_version"])
+    wanted = site["conda_python_version"]
     said = as_user(host, user, f"{prefix}/envs/train/bin/python -c 'import sys; print(sys.version, sys.prefix)'")
     assert said.startswith(f"{wanted}.")
     assert said.endswith(f"{prefix}/envs/train")

@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
+
+from sandbox.wheelhouse import versions
 
 SCENARIO = Path(__file__).parents[1]
 INVENTORY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "build" / "clusters" / SCENARIO.name / "hosts.yml"
@@ -17,8 +18,7 @@ INVENTORY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "build" / "clusters
 
 @pytest.fixture(scope="module")
 def wished_version():
-    defaults = SCENARIO.parents[1] / "roles" / "deepspeed" / "defaults" / "main.yml"
-    return yaml.safe_load(defaults.read_text())["deepspeed_version"]
+    return versions().deepspeed
 
 
 @pytest.fixture(scope="module")
