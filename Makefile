@@ -44,6 +44,10 @@ test-lint: venv  ## ansible-lint, yamllint, ruff, mypy, changelog
 test-unit: venv  ## Tables of cases for all logic
 	pytest tests/unit
 
+.PHONY: test-index
+test-index: venv  ## The rows of data/ against the wheels of pip's index; needs the network
+	pytest tests/index
+
 .PHONY: test-sanity
 test-sanity: venv  ## ansible-test sanity on a copy, the built collection, its documentation
 	.ci/sanity
