@@ -79,6 +79,7 @@ def ensure(host: Host, wish: Wish, check: bool) -> Outcome:
     _deny(host, wish, outcome, check)
     present, kind = driver.loaded(host)
     if wish.loaded:
+        _enable(host, wish, outcome, check)
         _built(host, wish, outcome, check)
         files = driver.module_files(host)
         target = driver.module_facts(host, files[wish.release]) if wish.release in files else (None, None)
@@ -278,6 +279,16 @@ def _stopped(host: Host, services: Sequence[str], outcome: Outcome, restore: boo
         if restore or outcome.reboot:
             for name in reversed(ran):
                 host.run(["systemctl", "start", name])
+
+
+def _enable(host: Host, wish: Wish, outcome: Outcome, check: bool) -> None:
+    for name in wish.services:
+        asked = host.run(["systemctl", "is-enabled", name])
+        if asked is not None and asked.stdout.strip() == "disabled":
+            outcome.changed = True
+            outcome.done.append(f"enabled {name}")
+            if not check:
+                host.run(["systemctl", "enable", name])
 
 
 def _start(host: Host, wish: Wish, outcome: Outcome, check: bool) -> None:

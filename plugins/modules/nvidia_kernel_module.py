@@ -15,7 +15,7 @@ description:
   - Other drivers that would take the GPUs are denied by a file of modprobe.d. The initramfs is rebuilt where it would
     still load one, and read again as a proof.
   - A module that is missing for the running kernel is compiled by DKMS before.
-  - Services that hold the GPUs are stopped while the module is exchanged, and run afterwards.
+  - Services that hold the GPUs are stopped while the module is exchanged. Afterwards they run, and start at every boot.
 options:
   state:
     description: Whether the module should be loaded, in the version that is on the disk, or not at all.

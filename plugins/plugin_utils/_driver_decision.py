@@ -276,11 +276,12 @@ def _by_packages(question: Question, step: Step) -> Step:
     compiled = [] if driver.secure_boot else _headers(question)  # what is signed was compiled elsewhere
     removed = table.obsolete(node.names, replace(chosen, install=install), driver) if system.apt else []
     install += _taken_along(node, step, [*install, *removed])
+    halves = [name for name in node.broken if name not in (*install, *removed)]
     return replace(
         step,
         headers=[] if node.broken else compiled,
         # Nothing goes in before what is there by half has gone: then the headers come with the rest.
-        install=[*(compiled if node.broken else []), *_specs(install, "" if wishes.packages else keep)],
+        install=[*(compiled if node.broken else []), *_specs(install, "" if wishes.packages else keep), *halves],
         remove=removed,
         stream=chosen.stream,
         keep=keep,

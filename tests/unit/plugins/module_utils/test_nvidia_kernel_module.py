@@ -33,6 +33,7 @@ class Kernel:
         self.root = root
         self.calls: list[str] = []
         self.units: dict[str, str] = {}
+        self.disabled: set[str] = set()
         self.answers: dict[str, Finished | None] = {}
         self.compiles: str | None = None
 
@@ -109,6 +110,10 @@ class Kernel:
         )
 
     def _systemctl(self, action: str, unit: str) -> Finished:
+        if action == "enable":
+            self.disabled.discard(unit)
+        if action == "is-enabled" and unit in self.units:
+            return Finished(0, "disabled" if unit in self.disabled else "enabled")
         if action == "cat":
             return Finished(0, "[Service]\n") if unit in self.units else Finished(1)
         if action in ("start", "restart", "stop"):
@@ -127,7 +132,7 @@ def bring(kernel, wish=WISH, check=False):
 
 
 def changes(kernel):
-    reading = ("modinfo", "lsinitramfs", "systemctl is-active", "systemctl cat", "ldconfig", "journalctl")
+    reading = ("modinfo", "lsinitramfs", "systemctl is-", "systemctl cat", "ldconfig", "journalctl")
     return [call for call in kernel.calls if not call.startswith(reading)]
 
 
@@ -264,6 +269,19 @@ def test_a_service_that_does_not_start_is_a_failure_with_its_log(kernel):
     kernel.answers["journalctl"] = Finished(0, "Started it\nfailed to open /dev/nvidia0\nMain process exited, code=1\n")
     with pytest.raises(KernelModuleError, match="failed to open /dev/nvidia0"):
         bring(kernel)
+
+
+def test_services_start_at_every_boot(kernel):
+    kernel.installed("580.95.05").units["nvidia-persistenced"] = "inactive"
+    kernel.disabled.add("nvidia-persistenced")
+    assert {"enabled nvidia-persistenced", "started nvidia-persistenced"} <= set(bring(kernel).done)
+    assert (kernel.disabled, bring(kernel).changed) == (set(), False)
+
+
+def test_a_service_that_is_not_installed_is_passed_over(kernel):
+    kernel.loaded("580.95.05").installed("580.95.05")
+    kernel.write(DENY, deny_text(WISH.denied))
+    assert bring(kernel).changed is False
 
 
 def test_check_mode_says_and_does_nothing(kernel):

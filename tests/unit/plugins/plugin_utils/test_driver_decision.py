@@ -184,6 +184,14 @@ def test_a_wished_version_takes_all_packages_of_its_branch_along():
     assert found.install == ["cuda-drivers=580.65.06*", "nvidia-driver-cuda=580.65.06*"]
 
 
+def test_what_is_installed_by_half_is_asked_for_by_name():
+    half = installed("libcuda1", "nvidia-dkms-580", version="580.65.06-1", broken=True)
+    bare = {"release": "6.1.0-28-amd64", "headers": False}
+    found = step(gpus_of(A100, driver="580.65.06", packages=half, kernel=bare))
+    assert found.install == ["linux-headers-6.1.0-28-amd64", "nvidia-open=580.*", "libcuda1"]
+    assert (found.headers, found.remove) == ([], ["nvidia-dkms-580"])
+
+
 def test_headers_come_first_where_they_are_missing():
     bare = gpus_of(A100, kernel={"release": "6.1.0-28-amd64", "headers": False})
     assert step(bare).headers == ["linux-headers-6.1.0-28-amd64"]
