@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_journal import Journal
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._openpgp import NoKey, binary, fingerprints
 
 #: The content behind a URL or a path of the node. Raises RepositoryError.
@@ -142,3 +144,87 @@ def same_place(url: str, other: str) -> bool:
 def _place(url: str) -> tuple[str, str]:
     parts = urlsplit(url if "://" in url else url.replace(":/", ":///", 1))
     return parts.netloc.rpartition("@")[2].lower(), re.sub("/+", "/", f"{parts.path}/")
+
+
+class Repository:
+    """The repository in the files of one node; what differs between package managers is in classes of their own.
+
+    :ivar file: what names the repository to the package manager.
+    :ivar key: where its key lies.
+    """
+
+    file: Path
+    key: Path
+
+    def __init__(self, wish: Wish, journal: Journal, fetch: Fetch) -> None:
+        self._wish, self._journal, self._fetch = wish, journal, fetch
+
+    def bring(self) -> Outcome:
+        """Make the package manager use the repository, and trust its own key alone for it.
+
+        :raises RepositoryError: it is not to be used; everything is as it was.
+        """
+        check(self._wish)
+        outcome = Outcome()
+        try:
+            self._bring_key()
+            self._journal.write(self.file, self._text().encode())
+            self._bring_more()
+            outcome.disabled = self._disable_others()
+            if self._journal.changed and not self._journal.dry:
+                self._prove()
+        except BaseException:
+            self._undo()
+            raise
+        outcome.fingerprints = fingerprints(binary(self.key.read_bytes())) if self.key.is_file() else []
+        outcome.changed, outcome.diff = self._journal.changed, self._journal.diff
+        outcome.backups = self._journal.backups
+        return outcome
+
+    def _bring_key(self) -> None:
+        """Fetch the key and put it in its place, unless this very key is there by our own hand."""
+        present = self._journal.read(self.key)
+        ours = self._journal.read(self.file) == self._text().encode()
+        if ours and present and (not self._wish.expected or self._wish.expected in fingerprints(binary(present))):
+            return
+        if not self._journal.dry:
+            self._take(load(self._wish, self._fetch))
+        elif present is None:
+            # What it will be is known only once it was fetched, and the task before may be to put it there.
+            self._journal.write(self.key, f"the key of {self._wish.keyring}\n".encode())
+
+    def _text(self) -> str:
+        """What the file says."""
+        raise NotImplementedError
+
+    def _take(self, keyring: bytes) -> None:
+        """Put the key in its place."""
+        raise NotImplementedError
+
+    def _bring_more(self) -> None:
+        """Bring other files that the repository needs."""
+
+    def _disable_others(self) -> list[str]:
+        """Take other entries for the same packages out of use, and return their files."""
+        raise NotImplementedError
+
+    def _prove(self) -> None:
+        """Fetch the lists of this repository alone.
+
+        :raises RepositoryError: it gives none.
+        """
+        raise NotImplementedError
+
+    def _undo(self) -> None:
+        """Bring everything back to what it was."""
+        self._journal.undo()
+
+    def _explain(self, output: str, sentences: Sequence[tuple[re.Pattern[str], str]]) -> str:
+        """The sentence for the first pattern that is found; empty where none is. Its first group says what failed."""
+        keys = ", ".join(fingerprints(binary(self._journal.read(self.key) or b"")))
+        for pattern, sentence in sentences:
+            found = pattern.search(output)
+            if found:
+                what = next(text for text in found.groups() if text).strip().rstrip(".")
+                return sentence.format(what=what, url=self._wish.base, keyring=self._wish.keyring, keys=keys)
+        return ""

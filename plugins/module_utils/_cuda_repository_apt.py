@@ -14,11 +14,9 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repositor
     DEBIAN_PACKAGE,
     NVIDIA_KEYS,
     Fetch,
-    Outcome,
+    Repository,
     RepositoryError,
     Wish,
-    check,
-    load,
     public_key,
     same_place,
 )
@@ -79,54 +77,29 @@ _SENTENCES = (
 )
 
 
-class AptRepository:
-    """The repository in the files of one node.
+class AptRepository(Repository):
+    """The repository in the files of a node that has apt.
 
     :param root: where these files lie, the root of the file system.
     """
 
     def __init__(self, apt: Apt, wish: Wish, journal: Journal, fetch: Fetch, root: Path = Path("/")) -> None:
-        self._apt, self._wish, self._journal, self._fetch, self._root = apt, wish, journal, fetch, root
-        self._sources = root / "etc" / "apt" / "sources.list.d" / f"{wish.name}.sources"
-        self._pin = root / "etc" / "apt" / "preferences.d" / wish.name
+        super().__init__(wish, journal, fetch)
+        self._apt, self._root = apt, root
         self._packaged = wish.keyring.endswith(".deb")
         own = root / "etc" / "apt" / "keyrings" / f"{wish.name}.gpg"
-        self._key = root / PACKAGED_KEYRING if self._packaged else own
+        self.key = root / PACKAGED_KEYRING if self._packaged else own
+        self.file = root / "etc" / "apt" / "sources.list.d" / f"{wish.name}.sources"
+        self._pin = root / "etc" / "apt" / "preferences.d" / wish.name
         self._installed = ""
-
-    def bring(self) -> Outcome:
-        """Make apt use the repository by its own key alone.
-
-        :raises RepositoryError: it is not to be used; everything is as it was.
-        """
-        check(self._wish)
-        outcome = Outcome()
-        try:
-            self._bring_key()
-            self._journal.write(self._sources, self._text().encode())
-            self._bring_pin()
-            outcome.disabled = self._disable_others()
-            if self._journal.changed and not self._journal.dry:
-                self._prove()
-        except BaseException:
-            self._undo()
-            raise
-        key = self._journal.read(self._key)
-        outcome.fingerprints = fingerprints(key) if key else []
-        outcome.changed, outcome.diff, outcome.backups = (
-            self._journal.changed,
-            self._journal.diff,
-            self._journal.backups,
-        )
-        return outcome
 
     def _text(self) -> str:
         return (
             f"# Written by fromzero.deepspeed.cuda_repository; the key is that of {self._wish.origin}.\n"
-            f"Types: deb\nURIs: {self._wish.base}\nSuites: /\nSigned-By: /{self._key.relative_to(self._root)}\n"
+            f"Types: deb\nURIs: {self._wish.base}\nSuites: /\nSigned-By: /{self.key.relative_to(self._root)}\n"
         )
 
-    def _bring_pin(self) -> None:
+    def _bring_more(self) -> None:
         """Prefer the repository to others, or do so no more; a file of somebody else stays."""
         mark = "Explanation: Written by fromzero.deepspeed.cuda_repository.\n"
         if self._wish.priority is not None:
@@ -135,24 +108,14 @@ class AptRepository:
         elif (self._journal.read(self._pin) or b"").startswith(mark.encode()):
             self._journal.remove(self._pin)
 
-    def _bring_key(self) -> None:
-        """Fetch the key and put it in its place, unless this very key is there by our own hand."""
-        present = self._journal.read(self._key)
-        ours = self._journal.read(self._sources) == self._text().encode()
-        if ours and present and (not self._wish.expected or self._wish.expected in fingerprints(present)):
-            return
-        if self._journal.dry:
-            # What it will be is known only once it was fetched, and the task before may be to put it there.
-            if present is None:
-                self._journal.write(self._key, f"the key of {self._wish.keyring}\n".encode())
-            return
-        data = load(self._wish, self._fetch)
-        if data.startswith(DEBIAN_PACKAGE):
-            self._install(data)
-        elif self._packaged:
-            raise RepositoryError(f"{self._wish.keyring} is no Debian package; correct the address.")
+    def _take(self, keyring: bytes) -> None:
+        if keyring.startswith(DEBIAN_PACKAGE) != self._packaged:
+            what = "no Debian package, as its name says" if self._packaged else "a Debian package, and not named .deb"
+            raise RepositoryError(f"{self._wish.keyring} is {what}; correct the address.")
+        if self._packaged:
+            self._install(keyring)
         else:
-            self._journal.write(self._key, public_key(self._wish, data))
+            self._journal.write(self.key, public_key(self._wish, keyring))
 
     def _install(self, data: bytes) -> None:
         """Install the package that has the key, so that a newer one comes by an upgrade."""
@@ -181,7 +144,7 @@ class AptRepository:
         disabled = []
         for path in self._lists():
             present = self._journal.read(path)
-            if present is None or path == self._sources:
+            if present is None or path == self.file:
                 continue
             text = present.decode("utf-8", "surrogateescape")
             quiet = (quiet_stanzas if path.suffix == ".sources" else quiet_lines)(text, self._wish.url)
@@ -207,7 +170,7 @@ class AptRepository:
 
     def _prove(self) -> None:
         """Fetch the lists of this repository alone; see then that apt is content with all of its sources together."""
-        one = [f"Dir::Etc::sourcelist={self._sources}", "Dir::Etc::sourceparts=-", "APT::Get::List-Cleanup=0"]
+        one = [f"Dir::Etc::sourcelist={self.file}", "Dir::Etc::sourceparts=-", "APT::Get::List-Cleanup=0"]
         options = [word for option in (*one, "Acquire::Retries=1") for word in ("-o", option)]
         try:
             finished = self._apt.change(["apt-get", *self._apt.settings(), *options, "update"])
@@ -218,20 +181,11 @@ class AptRepository:
                 raise RepositoryError(str(error)) from error
         complaints = [line for line in output.splitlines() if line.startswith(("E: ", "W: ", "Err:"))]
         if complaints:
-            raise RepositoryError(f"{self._sentence(output, complaints)} Everything is as it was before.")
+            why = self._explain(output, _SENTENCES) or f"{self._wish.base} cannot be used: {' '.join(complaints)}"
+            raise RepositoryError(f"{why} Everything is as it was before.")
         together = self._apt.ask(["apt-get", "indextargets"])
         if together.rc != 0:
             raise RepositoryError(f"apt does not accept this source beside its others: {together.last_words}")
-
-    def _sentence(self, output: str, complaints: list[str]) -> str:
-        key = self._journal.read(self._key) or b""
-        words = {"url": self._wish.base, "keyring": self._wish.keyring, "keys": ", ".join(fingerprints(key))}
-        for pattern, sentence in _SENTENCES:
-            found = pattern.search(output)
-            if found:
-                what = next(text for text in found.groups() if text)
-                return sentence.format(what=what.strip(), **words)
-        return f"{self._wish.base} cannot be used: {' '.join(complaints)}"
 
     def _command(self, argv: list[str]) -> None:
         try:
@@ -242,7 +196,7 @@ class AptRepository:
     def _undo(self) -> None:
         if self._installed:
             self._apt.ask(["dpkg", "--purge", self._installed])
-        self._journal.undo()
+        super()._undo()
 
 
 def speaks(text: str) -> bool:

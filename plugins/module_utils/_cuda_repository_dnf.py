@@ -13,17 +13,15 @@ from pathlib import Path
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository import (
     DEBIAN_PACKAGE,
     Fetch,
-    Outcome,
+    Repository,
     RepositoryError,
     Wish,
-    check,
-    load,
     public_key,
     same_place,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._dnf import Dnf
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_journal import Journal
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._openpgp import armored, binary, fingerprints
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._openpgp import armored
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError
 
 _SECTION = re.compile(r"^\[(?P<name>[^]]+)\][^\n]*\n(?P<body>(?:(?!\[).*\n?)*)", re.MULTILINE)
@@ -49,43 +47,18 @@ _SENTENCES = (
 )
 
 
-class DnfRepository:
-    """The repository in the files of one node.
+class DnfRepository(Repository):
+    """The repository in the files of a node that has dnf.
 
     :param root: where these files lie, the root of the file system.
     """
 
     def __init__(self, dnf: Dnf, wish: Wish, journal: Journal, fetch: Fetch, root: Path = Path("/")) -> None:
-        self._dnf, self._wish, self._journal, self._fetch, self._root = dnf, wish, journal, fetch, root
-        self._repo = root / "etc" / "yum.repos.d" / f"{wish.name}.repo"
-        self._key = root / "etc" / "pki" / "rpm-gpg" / f"RPM-GPG-KEY-{wish.name}"
+        super().__init__(wish, journal, fetch)
+        self._dnf, self._root = dnf, root
+        self.file = root / "etc" / "yum.repos.d" / f"{wish.name}.repo"
+        self.key = root / "etc" / "pki" / "rpm-gpg" / f"RPM-GPG-KEY-{wish.name}"
         self._imported: list[str] = []
-
-    def bring(self) -> Outcome:
-        """Make dnf use the repository by its own key.
-
-        :raises RepositoryError: it is not to be used; everything is as it was.
-        """
-        check(self._wish)
-        outcome = Outcome()
-        try:
-            self._bring_key()
-            self._journal.write(self._repo, self._text().encode())
-            outcome.disabled = self._disable_others()
-            if self._journal.changed and not self._journal.dry:
-                self._import()
-                self._prove()
-        except BaseException:
-            self._undo()
-            raise
-        key = self._journal.read(self._key)
-        outcome.fingerprints = fingerprints(binary(key)) if key and self._key.is_file() else []
-        outcome.changed, outcome.diff, outcome.backups = (
-            self._journal.changed,
-            self._journal.diff,
-            self._journal.backups,
-        )
-        return outcome
 
     def _text(self) -> str:
         wish = self._wish
@@ -95,33 +68,23 @@ class DnfRepository:
             "enabled": "1",
             "gpgcheck": "1",
             "repo_gpgcheck": str(int(wish.check_metadata)),
-            "gpgkey": f"file:///{self._key.relative_to(self._root)}",
+            "gpgkey": f"file:///{self.key.relative_to(self._root)}",
         }
         if wish.priority is not None:
             lines["priority"] = str(wish.priority)
         head = f"# Written by fromzero.deepspeed.cuda_repository; the key is that of {wish.origin}.\n[{wish.name}]\n"
         return head + "".join(f"{name}={value}\n" for name, value in lines.items())
 
-    def _bring_key(self) -> None:
-        """Fetch the key and put it in its place, unless this very key is there by our own hand."""
-        present = self._journal.read(self._key)
-        ours = self._journal.read(self._repo) == self._text().encode()
-        if ours and present and (not self._wish.expected or self._wish.expected in fingerprints(binary(present))):
-            return
-        if self._journal.dry:
-            if present is None:
-                self._journal.write(self._key, f"the key of {self._wish.keyring}\n".encode())
-            return
-        data = load(self._wish, self._fetch)
-        if data.startswith(DEBIAN_PACKAGE):
+    def _take(self, keyring: bytes) -> None:
+        if keyring.startswith(DEBIAN_PACKAGE):
             raise RepositoryError(f"{self._wish.keyring} is a package for Debian; give the key of the rpm repository.")
-        self._journal.write(self._key, armored(public_key(self._wish, data)))
+        self._journal.write(self.key, armored(public_key(self._wish, keyring)))
 
     def _import(self) -> None:
         """Let rpm trust the key; dnf would ask, and with yes for an answer it would take any."""
         before = self._trusted()
         try:
-            self._dnf.change(["rpm", "--import", str(self._key)])
+            self._dnf.change(["rpm", "--import", str(self.key)])
         except ToolError as error:
             raise RepositoryError(f"rpm does not accept the key of {self._wish.keyring}: {error}") from error
         self._imported = sorted(self._trusted() - before)
@@ -144,10 +107,10 @@ class DnfRepository:
         return disabled
 
     def _repos(self) -> Iterator[Path]:
-        yield from (path for path in sorted(self._repo.parent.glob("*.repo")) if path != self._repo)
+        yield from (path for path in sorted(self.file.parent.glob("*.repo")) if path != self.file)
 
     def _prove(self) -> None:
-        """Fetch the lists of this repository alone."""
+        self._import()
         for kept in (self._root / "var" / "cache" / "dnf").glob(f"{self._wish.name}-*/pubring"):
             # dnf would go on trusting the keys with which it has checked these lists before.
             shutil.rmtree(kept)
@@ -155,22 +118,13 @@ class DnfRepository:
         try:
             self._dnf.change(["dnf", *self._dnf.settings(), *only, "makecache"])
         except ToolError as error:
-            raise RepositoryError(f"{self._sentence(error)} Everything is as it was before.") from error
-
-    def _sentence(self, error: ToolError) -> str:
-        key = self._journal.read(self._key) or b""
-        keys = ", ".join(fingerprints(binary(key)))
-        for pattern, sentence in _SENTENCES:
-            found = pattern.search(error.output)
-            if found:
-                what = found["what"].strip().rstrip(".")
-                return sentence.format(what=what, url=self._wish.base, keyring=self._wish.keyring, keys=keys)
-        return f"{self._wish.base} cannot be used: {error}"
+            why = self._explain(error.output, _SENTENCES) or f"{self._wish.base} cannot be used: {error}"
+            raise RepositoryError(f"{why} Everything is as it was before.") from error
 
     def _undo(self) -> None:
         for name in self._imported:
             self._dnf.ask(["rpm", "--erase", "--allmatches", name])
-        self._journal.undo()
+        super()._undo()
 
 
 def quiet_sections(text: str, url: str, name: str) -> str:
