@@ -40,7 +40,7 @@ def _wheels(candidate: Candidate, group: Group) -> Iterator[Remark]:
 
 
 def _kernels(candidate: Candidate, group: Group) -> Iterator[Remark]:
-    if not candidate.known or kernels(candidate.torch, candidate.build, group.machine) is None:
+    if kernels(candidate.torch, candidate.build, group.machine) is None:
         return
     for gpu in group.of("cuda"):
         if gpu.capability and not runs(candidate.torch, candidate.build, group.machine, gpu.capability):

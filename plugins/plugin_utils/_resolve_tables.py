@@ -58,10 +58,13 @@ def torches() -> dict[str, Row]:
 
 
 def torch_row(torch: str) -> Row:
-    """The row of a torch; for one that is not known, that of the newest, without what is of that release alone."""
+    """The row of a torch; for one that is not known, the nearest that is, without what is of that release alone."""
     known = torches()
-    newest = list(known.values())[-1]
-    return known.get(torch) or {**newest, "torchvision": None, "torchaudio": None, "cuda_release": None}
+    if torch in known:
+        return known[torch]
+    # A build of 2.13.0 that was made apart is as 2.13.0.
+    like = known.get(f"{minor(torch)}.0", list(known.values())[-1])
+    return {**like, "torchvision": None, "torchaudio": None, "cuda_release": None}
 
 
 @cache

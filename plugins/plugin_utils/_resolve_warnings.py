@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candidates import Candidate
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group
@@ -69,6 +70,9 @@ def _of_node(candidate: Candidate, group: Group, accelerator: str) -> Iterator[s
 def _of_all(candidate: Candidate, wishes: Wishes, groups: Sequence[Group], accelerator: str) -> Iterator[str]:
     if accelerator != "cpu" and not any(group.of(accelerator) for group in groups):
         yield "No GPU was seen on any node, so nothing about GPUs and drivers was checked."
+    unused = [host for group in groups if group.gpus for host in group.hosts]
+    if accelerator == "cpu" and not wishes.accelerator and unused:
+        yield f"{candidate.name} computes on CPUs, so the GPUs of {named(unused)} are not used."
     if accelerator == "cpu" and candidate.accelerator != "cpu":
         yield f"{candidate.name} computes on CPUs as the build cpu does, and is some GB larger."
     if candidate.torch_cuda and candidate.cuda != candidate.torch_cuda:

@@ -43,6 +43,8 @@ ACCELERATORS = ("cuda", "rocm", "cpu")
 _BUILD = re.compile(r"cpu|cu\d{2,3}|rocm\d+(\.\d+){0,2}")
 _NONE = ("", "auto", "none", "null", "omit")
 _COMPOSED = re.compile(r"torch-(\d+\.\d+\.\d+)-(cpu|cu\d{2,3}|rocm\d[\d.]*)")
+# What is not released yet, or was built apart: 2.16.0.dev20261101, 2.4.0a0, 2.5.0rc1.
+_APART = re.compile(r"(\d+(?:\.\d+)+)\.?(?:a|b|rc|dev|post)\d*")
 _DRIVER = re.compile(r"\d{3}(\.\d+){1,3}")
 
 
@@ -115,6 +117,11 @@ class _Reader:
         versions = list(known)
         if not text or text in versions:
             return text
+        apart = _APART.fullmatch(text)
+        if apart and key(apart[1]) >= key(versions[0]):
+            like = apart[1] if apart[1] in versions else versions[-1]
+            self.warnings.append(f"Nothing is known about {what} {text}; it is taken to be as {like} is.")
+            return text
         if not re.fullmatch(r"\d+(\.\d+)*", text):
             self.meant[name] = near_names(text, versions)
             said = f"{VARIABLES[name]} is {text!r}, which is no version of {what}{named_near(self.meant[name])}."
@@ -123,6 +130,11 @@ class _Reader:
         if key(text) > key(versions[-1]):
             self.warnings.append(f"Nothing is known about {what} {text}; it is taken to be as {versions[-1]} is.")
             return text
+        if key(text) < key(versions[0]) and not _longer(text, versions):
+            said = f"{VARIABLES[name]} is {text}; the oldest {what} that anything is known about is {versions[0]}."
+            self.complain(name, said)
+            self.meant[name] = [versions[0]]
+            return ""
         near, longer = near_names(text, versions), _longer(text, versions)[:1]
         hint = f"; {text}0 without quotes arrives as {text}" if longer else ""
         self.complain(name, f"{VARIABLES[name]}: there is no {what} {text}{named_near(near)}{hint}.")
@@ -132,6 +144,8 @@ class _Reader:
 
 def _tag(reader: _Reader, name: str, value: str) -> str:
     """The tag of a build; 11.7, cu11.7 and cuda117 are told what they would be."""
+    # As the wheels of 2.1 for PyPI called themselves.
+    value = re.sub(r"[.-]with[.-]pypi[.-]cudnn$", "", value)
     if not value or _BUILD.fullmatch(value):
         return value
     digits = re.sub(r"\D", "", value)

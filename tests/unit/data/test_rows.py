@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -271,8 +272,10 @@ def test_a_stack_that_is_asked_for_comes_as_it_is(stack: dict[str, Any]) -> None
     )
 
 
-def test_stacks_are_named_once() -> None:
+def test_stacks_are_named_once_and_told_of() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "stacks.md").read_text(encoding="utf-8")
     assert len({row["stack"] for row in STACKS}) == len(STACKS)
+    assert [row["stack"] for row in STACKS if f"`{row['stack']}`" not in page] == []
 
 
 def test_gpus_of_the_other_tests_are_those_of_the_table() -> None:

@@ -331,6 +331,36 @@ PLANS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ("a branch as a number", {"driver_branch": 580}, cluster(node("a100")), {"then": ["580"]}),
     # A single wish narrows the rows.
     (
+        "a torch that was built apart",
+        {"torch": "2.13.0.dev20260601+cu130"},
+        cluster(node("a100")),
+        {"torch": "2.13.0.dev20260601+cu130", "cuda": "13.0"},
+    ),
+    (
+        "a tag as the wheels of 2.1 have it",
+        {"torch": "2.1.2+cu121.with.pypi.cudnn"},
+        cluster(node("a100")),
+        {"torch": "2.1.2+cu121"},
+    ),
+    (
+        "a python alone keeps torch new",
+        {"python": "3.10"},
+        cluster(node("a100")),
+        {"torch": "2.13.0+cu130", "python": "3.10"},
+    ),
+    (
+        "an apex alone draws its torch",
+        {"apex": "23.05"},
+        cluster(node("a100")),
+        {"torch": "2.0.1+cu117", "apex": "23.05"},
+    ),
+    (
+        "a toolkit 12.8 beside a python",
+        {"cuda": "12.8", "python": "3.12"},
+        cluster(node("b200")),
+        {"torch": "2.11.0+cu128", "python": "3.12"},
+    ),
+    (
         "torch 2.2.1",
         {"torch": "2.2.1"},
         cluster(node("a100")),
@@ -686,6 +716,7 @@ WARNINGS: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
         cluster(node("4090", "580.126.20")),
         ["node1: nvcc of CUDA 11.7 does not know compute capability 8.9; extensions are compiled for 8.6, which"],
     ),
+    ("GPUs that are not used", {"torch_build": "cpu"}, cluster(node("a100")), ["so the GPUs of node1 are not used."]),
     (
         "CUDA's torch on CPUs",
         {"accelerator": "cpu", "torch_build": "cu130"},

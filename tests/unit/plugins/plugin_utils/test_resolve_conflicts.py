@@ -648,7 +648,7 @@ CONFLICTS: list[tuple[str, dict[str, Any], dict[str, Any], Expected, str]] = [
         "a torch older than all",
         {"torch": "1.4.0"},
         cluster(node("v100")),
-        [("torch", [], "there is no torch 1.4.0; the nearest is 1.7.1.")],
+        [("torch", [], "torch_version is 1.4.0; the oldest torch that anything is known about is 1.7.1.")],
         "Set torch_version to",
     ),
     (
@@ -676,7 +676,7 @@ CONFLICTS: list[tuple[str, dict[str, Any], dict[str, Any], Expected, str]] = [
         "a python that there is not",
         {"python": "3.5"},
         cluster(node("a100")),
-        [("python", [], "there is no python 3.5; the nearest is 3.6.")],
+        [("python", [], "the oldest python that anything is known about is 3.6.")],
         "Set conda_python_version to 3.6",
     ),
     (
