@@ -29,19 +29,23 @@ class ActionModule(ActionBase):
         _checked, arguments = self.validate_argument_spec(argument_spec=_SPEC)
         path = Path(arguments["path"])
         view = View(task_vars or {}, self._templar.template)
+        told = plain(arguments["problems"])
         try:
             before = recall(path)
         except RecordError as error:
-            return {**result, **_refusal([*plain(arguments["problems"]), str(error)])}
+            return {**result, **_refusal([*told, str(error)])}
         decided = decide(_cluster(view, before), resolve_stack)
         for remark in decided["remarks"]:
             self._display.warning(remark)
-        problems = [*plain(arguments["problems"]), *decided["problems"]]
+        problems = [*told, *decided["problems"]]
         if problems:
             return {**result, **_refusal(problems, decided["nearest"])}
         record = decided.pop("record")
-        if not self._task.check_mode:
-            store(path, record)
+        try:
+            if not self._task.check_mode:
+                store(path, record)
+        except RecordError as error:
+            return {**result, "failed": True, "msg": str(error)}
         # What the control node writes down tells of this run; it is no state of a node that changes.
         return {**result, **decided, "changed": False}
 

@@ -31,7 +31,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 class RecordError(ValueError):
-    """The record cannot be read; the text is a sentence for the user."""
+    """The record cannot be read or written; the text is a sentence for the user."""
 
 
 def recall(path: Path) -> dict[str, Any]:
@@ -58,14 +58,22 @@ def text(record: Record) -> str:
 
 
 def store(path: Path, record: Record) -> None:
-    """Write a record, whole or not at all, where it is another than the present one."""
+    """Write a record, whole or not at all, where it is another than the present one.
+
+    :raises RecordError: it cannot be written.
+    """
     after = text(record)
-    if path.exists() and path.read_text(encoding="utf-8") == after:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(after, encoding="utf-8")
-    fresh.replace(path)
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") == after:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.write_text(after, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise RecordError(
+            f"{path} cannot be written ({error.strerror}); set cluster_artifacts to a folder that can."
+        ) from error
 
 
 def headline(plan: Record) -> dict[str, str]:

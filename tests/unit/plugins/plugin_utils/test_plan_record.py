@@ -58,6 +58,12 @@ def test_a_record_is_stored_whole_and_only_where_it_is_another(tmp_path: Path) -
     assert recall(path) == {**OLDER, "nodes": {}}
 
 
+def test_a_record_that_has_no_place_says_where_to_give_it_one(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("", encoding="utf-8")
+    with pytest.raises(RecordError, match=r"plan\.yml cannot be written \(.*\); set cluster_artifacts to a folder"):
+        store(tmp_path / "artifacts" / "plan.yml", {**PLAN, "nodes": {}})
+
+
 def test_nothing_is_remembered_where_nothing_was_written(tmp_path: Path) -> None:
     assert recall(tmp_path / "plan.yml") == {}
 
