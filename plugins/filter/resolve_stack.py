@@ -18,18 +18,18 @@ options:
   _input:
     description:
       - What is wished for. Every key may be missing, empty or V(auto).
-      - V(stack) is a name of C(data/stacks.yml) or one that a plan had, V(accelerator) V(cuda), V(rocm) or V(cpu).
-      - V(python), V(torch), V(torch_build), V(cuda), V(deepspeed), V(driver_branch) and V(driver_version) are versions
-        as text. V(torch) may have the build as its tag.
-      - V(apex) is a ref of its repository, V(true) for whichever fits, V(false) for none. V(bf16) says whether training
+      - C(stack) is a name of C(data/stacks.yml) or one that a plan had, C(accelerator) V(cuda), V(rocm) or V(cpu).
+      - C(python), C(torch), C(torch_build), C(cuda), C(deepspeed), C(driver_branch) and C(driver_version) are versions
+        as text. C(torch) may have the build as its tag.
+      - C(apex) is a ref of its repository, V(true) for whichever fits, V(false) for none. C(bf16) says whether training
         uses it.
     type: dict
     required: true
   nodes:
     description:
       - What each node reported, by its name.
-      - V(gpus) and V(driver) as M(fromzero.deepspeed.gpu_info) returns them, V(machine), V(glibc), V(distribution),
-        V(distribution_version), V(driver_manage), V(driver_branch), V(driver_version), V(driver_flavour).
+      - C(gpus) and C(driver) as M(fromzero.deepspeed.gpu_info) returns them, C(machine), C(glibc), C(distribution),
+        C(distribution_version), C(driver_manage), C(driver_branch), C(driver_version), C(driver_flavour).
     type: dict
     required: true
 """
@@ -46,14 +46,14 @@ _value:
   type: dict
   contains:
     plan:
-      description: One stack for all, and under V(nodes) the driver of each. Null where there are conflicts.
+      description: One stack for all, and under C(nodes) the driver of each. Null where there are conflicts.
       type: dict
     conflicts:
-      description: Each with its V(hosts), its V(subject) (the wish that it is about) and its V(reason), a sentence.
+      description: Each with its C(hosts), its C(subject) (the wish that it is about) and its C(reason), a sentence.
       type: list
       elements: dict
     nearest:
-      description: What would work, as V(text) and as V(wishes). Null where there is a plan, or where nothing works.
+      description: What would work, as C(text) and as C(wishes). Null where there is a plan, or where nothing works.
       type: dict
     warnings:
       description: Sentences about what is to be known though nothing stops.
