@@ -12,17 +12,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_plan import compiled
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import key, least_driver, runs_code
+
 Table = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 
 class CudaError(ValueError):
     """A toolkit is wished for that cannot be; the message is a sentence for the user."""
-
-
-def number(version: str) -> tuple[int, ...]:
-    """A version as numbers that compare."""
-    return tuple(int(part) for part in re.findall(r"\d+", str(version)))
 
 
 def toolkits(
@@ -60,9 +58,9 @@ def _row(version: Any, table: Table, machine: str) -> dict[str, Any]:
     exact = [row for row in releases if row["cuda"] == version]
     if minor not in known or (version != minor and not exact):
         names = [*known, *(row["cuda"] for row in table["releases"])]
-        near = difflib.get_close_matches(version, names, n=3, cutoff=0.5) or sorted(known, key=number)[-3:]
+        near = difflib.get_close_matches(version, names, n=3, cutoff=0.5) or sorted(known, key=key)[-3:]
         raise CudaError(f"CUDA {version} is not known; near it are {', '.join(near)} (cuda_toolkit_versions).")
-    newest = (exact or sorted(releases, key=lambda row: number(row["cuda"])) or [{}])[-1]
+    newest = (exact or sorted(releases, key=lambda row: key(row["cuda"])) or [{}])[-1]
     return {
         "version": version,
         "minor": minor,
@@ -71,7 +69,7 @@ def _row(version: Any, table: Table, machine: str) -> dict[str, Any]:
         "runfile": _runfile(newest.get("runfile", ""), machine),
         "gcc": known[minor].get("gcc") or "",
         "capabilities": list(known[minor]["capabilities"]),
-        "driver": _least_driver(known[minor], table),
+        "driver": least_driver(minor),
         "driver_made_with": newest.get("driver", ""),
     }
 
@@ -79,12 +77,6 @@ def _row(version: Any, table: Table, machine: str) -> dict[str, Any]:
 def _runfile(name: str, machine: str) -> str:
     # NVIDIA's word for servers with ARM processors.
     return name.replace("_linux.run", "_linux_sbsa.run") if machine == "aarch64" else name
-
-
-def _least_driver(row: Row, table: Table) -> str:
-    """The floor of a minor version, which is that of its major where it has none of its own; empty where unknown."""
-    majors = {major["cuda"]: major["driver"] for major in table["majors"]}
-    return str(row.get("driver") or majors.get(row["cuda"].split(".")[0], ""))
 
 
 def problems(rows: Sequence[Row], gpus: Mapping[str, Any], default: str, table: Table) -> list[str]:
@@ -98,7 +90,7 @@ def problems(rows: Sequence[Row], gpus: Mapping[str, Any], default: str, table: 
     found = []
     driver = _driver(gpus.get("driver") or {})
     for row in rows:
-        if driver and row["driver"] and number(driver) < number(row["driver"]):
+        if driver and row["driver"] and key(driver) < key(row["driver"]):
             found.append(
                 f"CUDA {row['version']} needs driver {row['driver']} or newer, and the driver here is {driver}, which "
                 f"allows {_greatest(driver, table)}. Upgrade the driver (role nvidia_driver), or wish for an older "
@@ -115,34 +107,31 @@ def remarks(rows: Sequence[Row], gpus: Mapping[str, Any]) -> list[str]:
         f"CUDA {row['release']} was made with driver {row['driver_made_with']}, and the driver here is {driver}: "
         f"machine code for its GPUs runs, PTX of this toolkit and features of the newer driver do not."
         for row in rows
-        if driver
-        and row["driver_made_with"]
-        and number(row["driver"]) <= number(driver) < number(row["driver_made_with"])
+        if driver and row["driver_made_with"] and key(row["driver"]) <= key(driver) < key(row["driver_made_with"])
     ]
 
 
 def _driver(driver: Mapping[str, Any]) -> str:
     """The driver that the node has once it has been booted: the newer of the module and the library."""
-    return max(
-        (version for version in (driver.get("loaded"), driver.get("library")) if version), key=number, default=""
-    )
+    return max((version for version in (driver.get("loaded"), driver.get("library")) if version), key=key, default="")
 
 
 def _greatest(driver: str, table: Table) -> str:
-    floors = ((row["cuda"], _least_driver(row, table)) for row in table["minors"])
-    allowed = [cuda for cuda, least in floors if least and number(least) <= number(driver)]
-    return f"CUDA {max(allowed, key=number)} at most" if allowed else "none that is known"
+    floors = ((row["cuda"], least_driver(row["cuda"])) for row in table["minors"])
+    allowed = [cuda for cuda, least in floors if least and key(least) <= key(driver)]
+    return f"CUDA {max(allowed, key=key)} at most" if allowed else "none that is known"
 
 
 def _strangers(row: Row, gpus: Mapping[str, Any]) -> list[str]:
-    capabilities = sorted(row["capabilities"], key=number)
+    capabilities = sorted(row["capabilities"], key=key)
     found = []
     for gpu in gpus.get("gpus") or []:
         capability = gpu.get("compute_capability")
-        if not capability or gpu.get("vendor", "nvidia") != "nvidia" or capability in capabilities:
+        runs = capability and any(runs_code(capability, own) for own in capabilities)
+        if not capability or gpu.get("vendor", "nvidia") != "nvidia" or runs:
             continue
         name = gpu.get("name") or f"GPU {gpu.get('index')}"
-        older = number(capability) < number(capabilities[0])
+        older = key(capability) < key(capabilities[0])
         found.append(
             f"CUDA {row['version']} does not compile for {name} (compute capability {capability}): it knows "
             f"{capabilities[0]} to {capabilities[-1]}. Wish for {'an older' if older else 'a newer'} toolkit "
@@ -152,11 +141,13 @@ def _strangers(row: Row, gpus: Mapping[str, Any]) -> list[str]:
 
 
 def architectures(rows: Sequence[Row], wished: Iterable[str], gpus: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The compute capabilities that each toolkit is proved for, by its version: what it knows of those that count.
+    """The compute capabilities that each toolkit is proved for, by its version.
+
+    For one that a toolkit does not know it is the greatest whose code runs there too, as that of 8.6 does on 8.9.
 
     :param wished: compute capabilities; where there are none, those of the node's GPUs.
     """
     given = [name for name in wished if re.fullmatch(r"\d+\.\d+", str(name))]
     own = [gpu.get("compute_capability") for gpu in gpus.get("gpus") or []]
-    count = sorted({str(name) for name in given or own if name}, key=number)
-    return {row["version"]: [name for name in count if name in row["capabilities"]] for row in rows}
+    count = sorted({str(name) for name in given or own if name}, key=key)
+    return {row["version"]: compiled(count, row["minor"]) for row in rows}

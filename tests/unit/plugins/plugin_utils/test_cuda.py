@@ -84,6 +84,8 @@ JUDGED = [
     ("12.8", node("8.0", "470.182.03"), "which allows CUDA 11.8 at most"),
     ("12.8", node("7.0", "535.54.03"), ""),
     ("11.8", node("7.0", "450.80.02"), ""),
+    # Code for 8.6 runs on 8.9, which CUDA 11.7 does not know.
+    ("11.7", node("8.9", "535.54.03"), ""),
     (
         "13.0",
         node("7.0", name="Tesla V100S-PCIE-32GB"),
@@ -136,3 +138,7 @@ def test_each_toolkit_is_proved_for_what_it_knows(
     wished: list[str], gpus: dict[str, Any], older: list[str], newer: list[str]
 ) -> None:
     assert architectures(known("12.8", "13.0"), wished, gpus) == {"12.8": older, "13.0": newer}
+
+
+def test_a_gpu_that_is_not_known_gets_the_code_that_runs_on_it() -> None:
+    assert architectures(known("11.7"), ["8.0", "8.9"], {}) == {"11.7": ["8.0", "8.6"]}
