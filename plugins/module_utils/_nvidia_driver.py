@@ -113,8 +113,13 @@ def library(host: Host) -> tuple[str | None, list[str]]:
 
 
 def _lent(host: Host) -> bool:
-    """Whether the library comes from outside, as where a container engine mounts the driver of its host."""
-    return re.search(r"/lib(nvidia-ml|cuda)\.so\.", host.text("proc/self/mountinfo")) is not None
+    """Whether the library comes from outside, as where a container engine mounts the driver of its host.
+
+    It mounts single files, or the folder /usr/local/nvidia, which nothing else has.
+    """
+    mounts = {line.split()[4] for line in host.text("proc/self/mountinfo").splitlines() if line.count(" ") > 4}
+    paths = [f"/{path.relative_to(host.root)}" for path in _library_files(host) if host.root in path.parents]
+    return any(path in mounts or path.startswith("/usr/local/nvidia/") for path in paths)
 
 
 def module_files(host: Host) -> dict[str, Path]:

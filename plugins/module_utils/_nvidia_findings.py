@@ -113,7 +113,8 @@ def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None) -> list[st
                 f"The headers of the running kernel {release} are missing, so that no kernel module can be built for "
                 f"it; install them, or reboot into {'a kernel that has them' if following == release else following}."
             )
-    if following not in built and (driver["loaded"] or release in built):
+    # In a container there is no kernel to start.
+    if following not in built and (release in built or (driver["loaded"] and kernel["newest"])):
         found.append(
             f"The next boot starts kernel {following}, and no kernel module of the driver is on the disk for it; "
             "install its headers and build it before a reboot."

@@ -320,12 +320,16 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Ho
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
 
 
+# What container engines and WSL lend lies on no PATH of a login.
+_LENT = ["/usr/local/nvidia/bin", "/usr/lib/wsl/lib"]
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec={"timeout": {"type": "int", "default": 60}}, supports_check_mode=True)
     environment = {**os.environ, "LC_ALL": "C"}
 
     def called(command: Sequence[str]) -> Finished | None:
-        program = module.get_bin_path(command[0])
+        program = module.get_bin_path(command[0]) or module.get_bin_path(command[0], opt_dirs=_LENT)
         if program is None:
             return None
         try:

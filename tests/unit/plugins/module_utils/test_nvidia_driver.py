@@ -257,9 +257,11 @@ def test_where_a_driver_came_from(tmp_path: Path, dpkg: str, tree: dict[str, str
     assert state(plant(tmp_path, tree), dpkg_query=dpkg)["origin"] == wanted
 
 
-def test_a_library_that_a_container_engine_lends_was_installed_by_nobody_here(tmp_path: Path) -> None:
-    path = f"{LIBRARIES}/libcuda.so.550.54.14"
-    mounts = f"900 800 8:1 /{path} /{path} ro,nosuid,nodev,relatime - ext4 /dev/sda1 rw\n"
+@pytest.mark.parametrize("folder", [LIBRARIES, "usr/local/nvidia/lib64"])
+def test_a_library_that_a_container_engine_lends_was_installed_by_nobody_here(tmp_path: Path, folder: str) -> None:
+    path = f"{folder}/libcuda.so.550.54.14"
+    mounted = f"/{path}" if folder == LIBRARIES else "/usr/local/nvidia"
+    mounts = f"900 800 8:1 /{path} {mounted} ro,nosuid,nodev,relatime - ext4 /dev/sda1 rw\nbroken line\n"
     write(tmp_path, "proc/self/mountinfo", mounts)
     driver = state(plant(tmp_path, {path: None}))
     assert (driver["library"], driver["origin"], driver["runfile"]) == ("550.54.14", "none", None)

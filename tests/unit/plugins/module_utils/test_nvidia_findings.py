@@ -198,6 +198,10 @@ WELL: list[tuple[str, dict[str, Any]]] = [
     ("no driver at all", NOTHING),
     ("no driver, and headers that are missing", {**NOTHING, "kernel": kernel(RELEASE, False, NEXT)}),
     ("headers that are missing for a module that is there", {"kernel": kernel(RELEASE, False, None)}),
+    (
+        "a loaded driver where no kernel is installed",
+        {"built": built(version=None), "kernel": kernel(RELEASE, False, None)},
+    ),
     ("modules for two kernels", {"built": built(RELEASE, NEXT), "kernel": kernel(RELEASE, True, NEXT)}),
     ("an older kernel beside", {"kernel": kernel(NEXT, True, RELEASE), "built": built(NEXT)}),
     ("a whole board of NVSwitches", {"nvswitch": 6, "manager": manager("550.54.14", True)}),
