@@ -67,7 +67,10 @@ class DnfManager:
 
     def switch(self, streams: Sequence[str], *, dry: bool) -> list[str]:
         """Enable streams; dnf refuses another one of the same module before the module was reset."""
-        wanted = dict(stream.split(":", 1) for stream in streams)
+        wrong = [stream for stream in streams if not re.fullmatch(r"[^:\s]+:[^:\s]+", stream)]
+        if wrong:
+            raise TransactionError(f"{wrong[0]!r} is no module stream; write module:stream, as nvidia-driver:580-open.")
+        wanted = dict(stream.split(":") for stream in streams)
         before = self._enabled()
         other = {module: stream for module, stream in wanted.items() if before.get(module) != stream}
         if other and not dry:

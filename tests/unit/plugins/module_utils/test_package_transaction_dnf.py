@@ -174,6 +174,11 @@ def test_a_stream_that_is_enabled_is_left_alone(node: Node) -> None:
     assert (node.calls, outcome.streams, outcome.changes) == ([], [], {})
 
 
+def test_a_module_without_its_stream_is_refused(node: Node) -> None:
+    with pytest.raises(TransactionError, match="'nvidia-driver' is no module stream; write module:stream"):
+        node.bring(streams=["nvidia-driver"])
+
+
 def test_nothing_can_be_held_without_the_plugin(node: Node) -> None:
     node.locks.with_suffix(".conf").unlink()
     wish = Wish(hold=["glibc"])
