@@ -319,7 +319,6 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu_report imp
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
 
-
 # What container engines and WSL lend lies on no PATH of a login.
 _LENT = ["/usr/local/nvidia/bin", "/usr/lib/wsl/lib"]
 
