@@ -94,7 +94,7 @@ def _deepspeed(wishes: Wishes, torch: str, curated: Row, headless: bool) -> tupl
 def _toolkit(wishes: Wishes, torch: str, build: str, deepspeed: str) -> tuple[str | None, str | None, list[Remark]]:
     """Minor and release of the toolkit."""
     own = cuda_of(build) if accelerator_of(build) == "cuda" else None
-    if own and not wishes.cuda:
+    if own and wishes.cuda in ("", own):
         pinned = str(torch_row(torch).get("cuda_release") or "")
         return own, pinned if minor(pinned) == own else newest_release(own), []
     if not wishes.cuda:

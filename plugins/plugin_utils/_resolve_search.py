@@ -99,7 +99,11 @@ def best_try(wishes: Wishes, groups: Sequence[Group]) -> Outcome:
     accelerator, faults, tried = _begin(wishes, groups)
     rated = [(candidate, *judged(candidate, groups, wishes, accelerator)) for candidate in tried]
     if not rated:
-        return Outcome(accelerator, None, (), tuple(faults))
+        what = (
+            f"torch {wishes.torch}".strip() if not wishes.torch_build else f"torch that comes as {wishes.torch_build}"
+        )
+        none = Remark("torch", f"No {what} is known that computes on {accelerator}")
+        return Outcome(accelerator, None, (), tuple(faults) or (none,))
     candidate, found, decisions = min(rated, key=lambda each: _weight(each[1]))
     apart = gpus_apart(groups) if accelerator == "cuda" else []
     if apart and not wishes.torch:

@@ -42,7 +42,7 @@ VARIABLES = {
 ACCELERATORS = ("cuda", "rocm", "cpu")
 _BUILD = re.compile(r"cpu|cu\d{2,3}|rocm\d+(\.\d+){0,2}")
 _NONE = ("", "auto", "none", "null", "omit")
-_COMPOSED = re.compile(r"torch-(\d+\.\d+\.\d+)-(cpu|cu\d{2,3}|rocm\d[\d.]*)")
+_COMPOSED = re.compile(r"torch-(\d+\.\d+\.\d+\S*)-(cpu|cu\d{2,3}|rocm\d[\d.]*)")
 # What is not released yet, or was built apart: 2.16.0.dev20261101, 2.4.0a0, 2.5.0rc1.
 _APART = re.compile(r"(\d+(?:\.\d+)+)\.?(?:a|b|rc|dev|post)\d*")
 _DRIVER = re.compile(r"\d{3}(\.\d+){1,3}")
@@ -218,7 +218,15 @@ def _driver(reader: _Reader) -> tuple[str, str]:
         said = f"nvidia_driver_version {version} is not of nvidia_driver_branch {branch}; give one of both."
         reader.complain("driver_version", said)
         version = ""
+    if version:
+        # A version has its branch, so there is none to be guessed.
+        reader.meant.pop("driver_branch", None)
     return branch, version
+
+
+def _newer(torch: str) -> bool:
+    """Whether a torch is newer than all that are known."""
+    return bool(re.fullmatch(r"[\d.]+", torch)) and key(torch) > key(list(torches())[-1])
 
 
 def _stack(reader: _Reader) -> tuple[str, str, str]:
@@ -228,7 +236,7 @@ def _stack(reader: _Reader) -> tuple[str, str, str]:
     if row:
         return text, str(row["torch"]), str(row["build"])
     composed = _COMPOSED.fullmatch(text)
-    if composed and composed[1] in torches():
+    if composed and (composed[1] in torches() or _APART.fullmatch(composed[1]) or _newer(composed[1])):
         return text, composed[1], composed[2]
     if text:
         near = difflib.get_close_matches(text, stacks(), 3, 0.4) or list(stacks())[-3:]
