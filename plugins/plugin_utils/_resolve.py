@@ -12,10 +12,11 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nearest import Nearest, Unread, nearest
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import grouped, read_groups
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_plan import plan
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_search import Outcome, best_try, search
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import stacks
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_warnings import warnings
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Reading, read
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Reading, read
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, ordered, sentence
 
 

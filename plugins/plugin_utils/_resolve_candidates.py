@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
     Row,
     accelerator_of,
@@ -26,7 +27,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     torch_row,
     torches,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, span
 
 # The python of a composed stack, as far as its torch has wheels for it.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_bounds import Bounds, bounds_of
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import branch_of, default_branch, key
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark
 
 

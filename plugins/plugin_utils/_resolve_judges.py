@@ -12,8 +12,9 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candidates import Candidate
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision, decide
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import gfx, kernels, key, runs, torches
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, merged
 
 _BF16_CAPABILITY = "8.0"

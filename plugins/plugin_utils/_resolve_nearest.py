@@ -13,8 +13,9 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candidates import Candidate, candidates
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_judges import judge
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group, vendors
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_search import Outcome, search
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import ordered
 
 # Which wish goes first: what costs a user least.

@@ -11,8 +11,9 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candid
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_judges import gpus_apart, judge, judged
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group, vendors
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import accelerator_of, torches
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark
 
 

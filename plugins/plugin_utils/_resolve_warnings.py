@@ -11,6 +11,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candid
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_plan import capabilities, compiled
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_search import Outcome
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
     apexes,
@@ -21,7 +22,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     minor,
     of_its_time,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import VARIABLES, Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, merged, sentence
 
 

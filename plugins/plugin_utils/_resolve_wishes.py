@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import APART, VARIABLES, Reader
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
     apexes,
     branch_of,
@@ -23,28 +24,11 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     stacks,
     torches,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, named_near, near_names
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark
 
-# The variables that users set, by the names that wishes have here.
-VARIABLES = {
-    "stack": "cluster_stack",
-    "accelerator": "cluster_accelerator",
-    "python": "conda_python_version",
-    "torch": "torch_version",
-    "torch_build": "torch_build",
-    "cuda": "cuda_toolkit_versions",
-    "deepspeed": "deepspeed_version",
-    "apex": "apex_version",
-    "driver_branch": "nvidia_driver_branch",
-    "driver_version": "nvidia_driver_version",
-    "bf16": "bf16",
-}
 ACCELERATORS = ("cuda", "rocm", "cpu")
 _BUILD = re.compile(r"cpu|cu\d{2,3}|rocm\d+(\.\d+){0,2}")
-_NONE = ("", "auto", "none", "null", "omit")
 _COMPOSED = re.compile(r"torch-(\d+\.\d+\.\d+\S*)-(cpu|cu\d{2,3}|rocm\d[\d.]*)")
-# What is not released yet, or was built apart: 2.16.0.dev20261101, 2.4.0a0, 2.5.0rc1.
-_APART = re.compile(r"(\d+(?:\.\d+)+)\.?(?:a|b|rc|dev|post)\d*")
 _DRIVER = re.compile(r"\d{3}(\.\d+){1,3}")
 
 
@@ -75,74 +59,7 @@ class Reading:
     meant: Mapping[str, Sequence[str]]
 
 
-def _longer(text: str, known: Iterable[str]) -> list[str]:
-    """The known versions that YAML makes text of, where they are written without quotes: 3.10 becomes 3.1."""
-    return [item for item in known if f"{item}.".startswith(f"{text}0.")]
-
-
-class _Reader:
-    """Reads one mapping, and keeps what it has to say."""
-
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self.given = given
-        self.faults: list[Remark] = []
-        self.warnings: list[str] = []
-        self.meant: dict[str, Sequence[str]] = {}
-
-    def complain(self, subject: str, text: str) -> None:
-        self.faults.append(Remark(subject, text))
-
-    def text(self, name: str, known: Iterable[str] = ()) -> str:
-        """A wish as text, empty where there is none."""
-        value = self.given.get(name)
-        if isinstance(value, (bool, list, tuple, Mapping)):
-            self.complain(name, f"{VARIABLES[name]} is {value!r}; it must be one value, as text.")
-            return ""
-        text = "" if value is None else str(value).strip()
-        if text.lower() in _NONE:
-            return ""
-        if not isinstance(value, float):
-            return text
-        said = f"{VARIABLES[name]} is the number {text}, and YAML reads {text}0 without quotes as that too"
-        longer = _longer(text, known)
-        if not longer:
-            self.warnings.append(f"{said}; quote it.")
-            return text
-        self.complain(name, f"{said}; quote what is meant.")
-        self.meant[name] = [item for item in known if f"{item}.".startswith(f"{text}.")][:1] + longer[:1]
-        return ""
-
-    def version(self, name: str, text: str, known: Iterable[str], what: str) -> str:
-        """A version that is known, or newer than all that are; else nothing, and a complaint with the nearest."""
-        versions = list(known)
-        if not text or text in versions:
-            return text
-        apart = _APART.fullmatch(text)
-        if apart and key(apart[1]) >= key(versions[0]):
-            like = apart[1] if apart[1] in versions else versions[-1]
-            self.warnings.append(f"Nothing is known about {what} {text}; it is taken to be as {like} is.")
-            return text
-        if not re.fullmatch(r"\d+(\.\d+)*", text):
-            self.meant[name] = near_names(text, versions)
-            said = f"{VARIABLES[name]} is {text!r}, which is no version of {what}{named_near(self.meant[name])}."
-            self.complain(name, said)
-            return ""
-        if key(text) > key(versions[-1]):
-            self.warnings.append(f"Nothing is known about {what} {text}; it is taken to be as {versions[-1]} is.")
-            return text
-        if key(text) < key(versions[0]) and not _longer(text, versions):
-            said = f"{VARIABLES[name]} is {text}; the oldest {what} that anything is known about is {versions[0]}."
-            self.complain(name, said)
-            self.meant[name] = [versions[0]]
-            return ""
-        near, longer = near_names(text, versions), _longer(text, versions)[:1]
-        hint = f"; {text}0 without quotes arrives as {text}" if longer else ""
-        self.complain(name, f"{VARIABLES[name]}: there is no {what} {text}{named_near(near)}{hint}.")
-        self.meant[name] = [*longer, *near]
-        return ""
-
-
-def _tag(reader: _Reader, name: str, value: str) -> str:
+def _tag(reader: Reader, name: str, value: str) -> str:
     """The tag of a build; 11.7, cu11.7 and cuda117 are told what they would be."""
     # As the wheels of 2.1 for PyPI called themselves.
     value = re.sub(r"[.-]with[.-]pypi[.-]cudnn$", "", value)
@@ -156,7 +73,7 @@ def _tag(reader: _Reader, name: str, value: str) -> str:
     return ""
 
 
-def _torch(reader: _Reader) -> tuple[str, str]:
+def _torch(reader: Reader) -> tuple[str, str]:
     """torch_version with its tag, and torch_build."""
     text = reader.text("torch", torches())
     version, _plus, tag = text.removeprefix("v").partition("+")
@@ -173,7 +90,7 @@ def _torch(reader: _Reader) -> tuple[str, str]:
     return reader.version("torch", version, torches(), "torch"), tag or build
 
 
-def _apex(reader: _Reader) -> str:
+def _apex(reader: Reader) -> str:
     value = reader.given.get("apex")
     text = "" if value is None else str(value).strip()
     known = {"": "", "auto": "", "true": "fitting", "yes": "fitting", "false": "none", "no": "none", "none": "none"}
@@ -190,7 +107,7 @@ def _apex(reader: _Reader) -> str:
     return ref
 
 
-def _cuda(reader: _Reader) -> str:
+def _cuda(reader: Reader) -> str:
     text = reader.text("cuda", [*cudas(), *cuda_releases()])
     if text in cuda_releases():
         return text
@@ -207,7 +124,7 @@ def _cuda(reader: _Reader) -> str:
     return reader.version("cuda", text, cudas(), "CUDA")
 
 
-def _driver(reader: _Reader) -> tuple[str, str]:
+def _driver(reader: Reader) -> tuple[str, str]:
     branch = reader.version("driver_branch", reader.text("driver_branch"), branches(), "driver branch")
     version = reader.text("driver_version")
     if version and not _DRIVER.fullmatch(version):
@@ -229,14 +146,14 @@ def _newer(torch: str) -> bool:
     return bool(re.fullmatch(r"[\d.]+", torch)) and key(torch) > key(list(torches())[-1])
 
 
-def _stack(reader: _Reader) -> tuple[str, str, str]:
+def _stack(reader: Reader) -> tuple[str, str, str]:
     """The stack with its torch and its build. The name that a plan had, torch-2.2.1-cu121, stands for both."""
     text = reader.text("stack")
     row = stacks().get(text)
     if row:
         return text, str(row["torch"]), str(row["build"])
     composed = _COMPOSED.fullmatch(text)
-    if composed and (composed[1] in torches() or _APART.fullmatch(composed[1]) or _newer(composed[1])):
+    if composed and (composed[1] in torches() or APART.fullmatch(composed[1]) or _newer(composed[1])):
         return text, composed[1], composed[2]
     if text:
         near = difflib.get_close_matches(text, stacks(), 3, 0.4) or list(stacks())[-3:]
@@ -247,7 +164,7 @@ def _stack(reader: _Reader) -> tuple[str, str, str]:
 
 def read(given: Mapping[str, Any]) -> Reading:
     """The wishes of a mapping; see the filter resolve_stack for its keys."""
-    reader = _Reader(given)
+    reader = Reader(given)
     for name in given:
         if name not in VARIABLES:
             near = difflib.get_close_matches(str(name), VARIABLES, 1)

@@ -330,6 +330,13 @@ PLANS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ),
     ("a branch as a number", {"driver_branch": 580}, cluster(node("a100")), {"then": ["580"]}),
     # A single wish narrows the rows.
+    ("a toolkit of its torch", {"torch": "2.12.1", "cuda": "13.0"}, cluster(node("a100")), {"release": "13.0.2"}),
+    (
+        "the name of a stack that is newer than all",
+        {"stack": "torch-2.16.0-cu132"},
+        cluster(node("a100")),
+        {"stack": "torch-2.16.0-cu132", "torch": "2.16.0+cu132", "vision": None},
+    ),
     (
         "a torch that was built apart",
         {"torch": "2.13.0.dev20260601+cu130"},

@@ -367,6 +367,13 @@ CONFLICTS: list[tuple[str, dict[str, Any], dict[str, Any], Expected, str]] = [
         "Set torch_build to cu130 (it is rocm6.4)",
     ),
     (
+        "a torch newer than all on ROCm",
+        {"accelerator": "rocm", "torch": "2.16.0"},
+        cluster(node("mi210")),
+        [("torch", [], "No torch 2.16.0 is known that computes on rocm.")],
+        "Set torch_version to 2.13.0 (it is 2.16.0)",
+    ),
+    (
         "CUDA on AMD",
         {"accelerator": "cuda"},
         cluster(node("mi210")),
