@@ -12,7 +12,13 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_judges import gpus_apart, judge, judged
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group, vendors
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import accelerator_of, torches
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
+    Key,
+    accelerator_of,
+    key,
+    least_driver,
+    torches,
+)
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark
 
@@ -79,6 +85,12 @@ def _weight(faults: Sequence[Remark]) -> tuple[int, int, int]:
     return sum(not fault.hosts for fault in faults), len(hosts), len(faults)
 
 
+def _missing(candidate: Candidate, faults: Sequence[Remark]) -> Key:
+    """The driver that a candidate needs, where one that may not be touched is too old: the least says most."""
+    too_old = any(fault.subject == "driver_manage" for fault in faults)
+    return key(least_driver(candidate.torch_cuda)) if too_old and candidate.torch_cuda else (999,)
+
+
 def _begin(wishes: Wishes, groups: Sequence[Group]) -> tuple[str, list[Remark], Iterator[Candidate]]:
     accelerator, faults = settle(wishes, groups)
     headless = accelerator == "cpu" or any(not group.of(accelerator) for group in groups)
@@ -105,7 +117,7 @@ def best_try(wishes: Wishes, groups: Sequence[Group]) -> Outcome:
         )
         none = Remark("torch", f"No {what} is known that computes on {accelerator}")
         return Outcome(accelerator, None, (), tuple(faults) or (none,))
-    candidate, found, decisions = min(rated, key=lambda each: _weight(each[1]))
+    candidate, found, decisions = min(rated, key=lambda each: (_weight(each[1]), _missing(each[0], each[1])))
     apart = gpus_apart(groups) if accelerator == "cuda" else []
     if apart and not wishes.torch:
         # What one torch lacks says little where none has all.

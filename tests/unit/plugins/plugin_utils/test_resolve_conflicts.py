@@ -139,6 +139,20 @@ CONFLICTS: list[tuple[str, dict[str, Any], dict[str, Any], Expected, str]] = [
         "Set torch_build to cu102",
     ),
     (
+        "a driver too old for whatever there is",
+        {},
+        cluster(fixed("a100", "450.51.06")),
+        [("driver_manage", [1], "CUDA 11.8 needs 450.80.02 or newer.")],
+        "Set nvidia_driver_manage to true on node1",
+    ),
+    (
+        "an old driver that stays beside Blackwell",
+        {},
+        cluster(fixed("a100", "450.80.02"), node("b200")),
+        [("driver_manage", [1], "CUDA 12.8 needs 525.60.13 or newer.")],
+        "Set nvidia_driver_manage to true on node1",
+    ),
+    (
         "GPUs and no driver, without root",
         {},
         cluster(fixed("a100", None)),
