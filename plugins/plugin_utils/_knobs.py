@@ -131,7 +131,12 @@ def _accelerator(value: Any) -> str | None:
 
 def _stack(value: Any) -> str | None:
     known = [str(row["stack"]) for row in rows("stacks")["stacks"]]
-    if value == "auto" or value in known:
+    if (
+        value == "auto"
+        or value in known
+        or re.fullmatch(r"torch-\d+\.\d+\.\d+\S*-(cpu|cu\d{2,3}|rocm[\d.]+)", str(value))
+    ):
+        # A name that a plan had, torch-2.2.1-cu121, is judged by the resolver.
         return None
     near = difflib.get_close_matches(str(value), known, 3, 0.5) or known[-3:]
     return f"must be auto or the name of a stack, such as {', '.join(near)}"

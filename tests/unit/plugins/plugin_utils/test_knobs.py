@@ -64,6 +64,7 @@ GIVEN = [
     ("cluster_accelerator", "cpu", "cpu"),
     ("cluster_stack", "auto", "auto"),
     ("cluster_stack", "torch-2.13-cpu", "torch-2.13-cpu"),
+    ("cluster_stack", "torch-2.2.1-cu121", "torch-2.2.1-cu121"),
     ("cluster_interface", "bond0.12", "bond0.12"),
 ]
 
