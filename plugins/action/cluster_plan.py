@@ -56,7 +56,8 @@ def _cluster(view: View, before: dict[str, Any]) -> Cluster:
     asked = set(view.hosts("ansible_play_hosts_all"))
     return Cluster(
         members=members,
-        nodes=view.nodes([name for name in members if name in here]),
+        # In a play with serial, the nodes of later batches are there and have not been looked at.
+        nodes=[node for node in view.nodes([name for name in members if name in here]) if node.gpu_report],
         outside=[name for name in members if name not in asked],
         values=view.values(members, (*OF_ALL, *OF_A_NODE)),
         before=before,
