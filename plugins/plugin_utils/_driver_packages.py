@@ -29,6 +29,8 @@ _FLAVOURS = (
 # Debian's nvidia-driver and RHEL's nvidia-driver come with either.
 _EITHER = frozenset({"nvidia-driver", "nvidia-driver-cuda"})
 _BRANCH = re.compile(r"(?<![\d.])(\d{3})(?![\d.])")
+# Ubuntu's own kernels; one that somebody has compiled is served by none of its metapackages but the usual one.
+_UBUNTU_FLAVOURS = ("generic", "aws", "azure", "gcp", "gke", "ibm", "lowlatency", "nvidia", "oracle")
 # The kernels that a release of Ubuntu was born with; newer ones have the metapackages of the hardware enablement.
 _UBUNTU_KERNELS = {"22.04": "5.15.", "24.04": "6.8.", "26.04": "7.0."}
 
@@ -60,6 +62,8 @@ class System:
     def meta(self) -> str:
         """The suffix of the metapackages that follow Ubuntu's kernels: generic, aws, generic-hwe-22.04."""
         flavour = self.kernel.rpartition("-")[2]
+        if flavour not in _UBUNTU_FLAVOURS:
+            return "generic"
         born = _UBUNTU_KERNELS.get(self.release)
         newer = flavour == "generic" and born is not None and not self.kernel.startswith(born)
         return f"generic-hwe-{self.release}" if newer else flavour

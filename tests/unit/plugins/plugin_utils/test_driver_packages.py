@@ -14,6 +14,7 @@ DEBIAN_13 = System("Debian", "Debian", "13.1", "6.12.41+deb13-amd64")
 JAMMY = System("Ubuntu", "Debian", "22.04", "5.15.0-105-generic")
 JAMMY_NEWER = System("Ubuntu", "Debian", "22.04", "6.8.0-45-generic")
 NOBLE_AWS = System("Ubuntu", "Debian", "24.04", "6.8.0-1021-aws")
+JAMMY_OWN = System("Ubuntu", "Debian", "22.04", "6.1.0-mine")
 ROCKY_8 = System("Rocky", "RedHat", "8.10", "4.18.0-553.el8_10.x86_64")
 ROCKY_9 = System("Rocky", "RedHat", "9.4", "5.14.0-427.13.1.el9_4.x86_64")
 RHEL_10 = System("RedHat", "RedHat", "10.0", "6.12.0-55.9.1.el10_0.x86_64")
@@ -70,6 +71,7 @@ SIGNED = [
     (JAMMY, "580", "proprietary", "distribution", "linux-modules-nvidia-580-server-generic"),
     (JAMMY_NEWER, "580", "open", "distribution", "linux-modules-nvidia-580-server-open-generic-hwe-22.04"),
     (NOBLE_AWS, "580", "open", "distribution", "linux-modules-nvidia-580-server-open-aws"),
+    (JAMMY_OWN, "580", "open", "distribution", "linux-modules-nvidia-580-server-open-generic"),
     (ROCKY_9, "580", "proprietary", "cuda_repository", "cuda-drivers"),
 ]
 
