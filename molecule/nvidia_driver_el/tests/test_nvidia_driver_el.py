@@ -64,10 +64,10 @@ def test_nouveau_is_off_in_the_initramfs_too(host):
 def test_another_branch_moves_the_stream_and_the_locks():
     host = testinfra.get_host(f"ansible://node1?ansible_inventory={INVENTORY}")
     command = ["ansible-playbook", "-i", str(INVENTORY), str(SCENARIO / "converge.yml"), "--limit", "node1"]
-    command += ["-e", "nvidia_driver_branch=570"]
+    command += ["-e", "nvidia_driver_branch=590"]
     done = subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
     version = version_of(host, "nvidia-open")
-    assert version.startswith("570.")
+    assert version.startswith("590.")
     assert f"nvidia-open-3:{version}-" in host.check_output("cat /etc/dnf/plugins/versionlock.list")
     assert host.service("nvidia-fabricmanager").is_running
