@@ -18,8 +18,8 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables impo
 HostVars = Mapping[str, Mapping[str, Any]]
 
 _FACTS = (
-    "distribution", "distribution_version", "architecture", "python_version", "user_id", "user_dir", "env",
-    "fromzero_network", "fromzero_gpus", "fromzero_node",
+    "distribution", "distribution_version", "os_family", "architecture", "kernel", "python_version",
+    "user_id", "user_dir", "env", "fromzero_network", "fromzero_gpus", "fromzero_node",
 )  # fmt: skip
 _VALUES = (*KNOBS, "ansible_user", "hostfile_slots", "hostfile_cpu_slots")
 

@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node, accelerator_problems
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_driver import refusals
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import brings, reported, request
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import differences, keep
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import wishes
@@ -103,6 +104,19 @@ def _entries(cluster: Cluster, found: Mapping[str, Any], planned: Requests, brou
     }
 
 
+def _refused(cluster: Cluster, plan: Mapping[str, Any], planned: Requests) -> list[str]:
+    """What role nvidia_driver would refuse on the nodes that this run looks at."""
+    if not plan["driver"]:
+        return []
+    return [
+        problem
+        for node in cluster.nodes
+        for problem in refusals(
+            node, planned[node.name]["driver"], plan["driver"]["least"], cluster.values.get(node.name, {})
+        )
+    ]
+
+
 def _unseen(cluster: Cluster, found: Mapping[str, Any]) -> list[str]:
     unseen = [name for name in cluster.members if name not in found]
     return [f"The plan is made without {named(unseen)}, which no run has looked at yet."] if unseen else []
@@ -138,10 +152,13 @@ def decide(cluster: Cluster, resolve: Resolve) -> dict[str, Any]:
         "nearest": (resolved["nearest"] or {}).get("text", ""),
         "remarks": [*resolved["warnings"], *_unseen(cluster, found)],
     }
-    if problems:
+    if not resolved["plan"]:
         return said
     plan = {name: value for name, value in resolved["plan"].items() if name != "nodes"}
     planned = resolved["plan"]["nodes"]
+    problems += _refused(cluster, plan, planned)
+    if problems:
+        return said
     brought = {node.name: brings(node, plan["accelerator"]) for node in cluster.nodes}
     after = {**plan, "nodes": _entries(cluster, found, planned, brought)}
     record, changed = keep(cluster.before, after, cluster.outside)

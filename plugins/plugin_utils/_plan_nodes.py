@@ -11,14 +11,12 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._accelerators i
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import slot_count
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import flag, resolve
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_driver import VARIABLES as OF_ITS_DRIVER
 
 Values = Mapping[str, Any]
 
 # What a node is given that concerns its own part of a plan.
-VARIABLES = (
-    "cluster_become", "hostfile_slots",
-    "nvidia_driver_manage", "nvidia_driver_branch", "nvidia_driver_version", "nvidia_driver_flavour",
-)  # fmt: skip
+VARIABLES = ("cluster_become", "hostfile_slots", *OF_ITS_DRIVER)
 # What decides a plan. Memory, UUIDs and process numbers do not, and would change the record for nothing.
 _GPU = ("vendor", "name", "architecture", "compute_capability", "gfx", "pci_id")
 

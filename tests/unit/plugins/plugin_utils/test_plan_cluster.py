@@ -9,8 +9,8 @@ from typing import Any
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_cluster import Cluster, decide
 
-NEWER = {"torch": {"version": "2.13.0", "build": "cu130"}, "cuda": {"version": "13.0"}}
-OLDER = {"torch": {"version": "2.13.0", "build": "cu126"}, "cuda": {"version": "12.6"}}
+NEWER = {"torch": {"version": "2.13.0", "build": "cu130"}, "cuda": {"version": "13.0"}, "driver": None}
+OLDER = {"torch": {"version": "2.13.0", "build": "cu126"}, "cuda": {"version": "12.6"}, "driver": None}
 
 
 def resolve(wished: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
