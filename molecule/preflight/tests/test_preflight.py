@@ -143,7 +143,10 @@ BAD_NODES = [
         ],
     ),
     ({"cluster_user": "ghost"}, ["node1 has no account 'ghost'"]),
-    ({"cluster_accelerator": "auto"}, ["No NVIDIA or AMD GPU to compute on was found on any node; set cluster_accelerator: cpu"]),
+    (
+        {"cluster_accelerator": "auto"},
+        ["No NVIDIA or AMD GPU to compute on was found on any node; set cluster_accelerator: cpu"],
+    ),
     ({"cluster_accelerator": "cuda"}, ["'cuda' but no NVIDIA GPU was found on all nodes"]),
     ({"cluster_become": False, "cluster_prefix": "/opt/x"}, ["node1: nothing can be written below /opt"]),
 ]
