@@ -36,7 +36,8 @@ options:
 EXAMPLES = r"""
 - name: Refuse a driver that does not work
   ansible.builtin.assert:
-    that: ansible_facts | fromzero.deepspeed.driver_problems(inventory_hostname, {'branch': '580'}, 8) | length == 0
+    that: >-
+      ansible_facts | fromzero.deepspeed.driver_problems(inventory_hostname, {'branch': '580'}, 8) | length == 0
 """
 
 RETURN = r"""

@@ -60,7 +60,7 @@ def prove(proof: Proof, compile_with: Compile) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="cuda-proof-") as folder:
         source, program = Path(folder, "scale.cu"), Path(folder, "scale")
         source.write_text(KERNEL, encoding="utf-8")
-        argv = [str(nvcc), "-o", str(program), str(source), *(f"-ccbin={proof.cxx}" for _ in proof.cxx[:1])]
+        argv = [str(nvcc), "-o", str(program), str(source), *([f"-ccbin={proof.cxx}"] if proof.cxx else [])]
         for architecture in proof.architectures:
             number = architecture.replace(".", "")
             argv += ["-gencode", f"arch=compute_{number},code=sm_{number}"]

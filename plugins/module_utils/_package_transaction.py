@@ -199,7 +199,7 @@ def chosen(names: Iterable[str], patterns: Collection[str]) -> list[str]:
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     # Of a foreign architecture the bare name chooses too: what goes must not leave its 32-bit half behind.
-    return any(fnmatchcase(text, pattern) for text in {name, name.split(":", 1)[0]} for pattern in patterns)
+    return any(fnmatchcase(text, pattern) for text in (name, name.split(":", 1)[0]) for pattern in patterns)
 
 
 def missing(specs: Iterable[Spec], installed: Mapping[str, Package]) -> list[Spec]:

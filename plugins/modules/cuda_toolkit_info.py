@@ -153,6 +153,7 @@ record:
 
 import json
 import os
+import pwd
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -181,8 +182,14 @@ def _record(path: str | None) -> Any:
 
 
 def _homes(users: Sequence[str]) -> list[Path]:
-    homes = (Path(f"~{user}").expanduser() for user in users)
-    return [home for home in homes if home.is_absolute()]
+    """The homes of those accounts that are there."""
+    homes = []
+    for user in users:
+        try:
+            homes.append(Path(pwd.getpwnam(user).pw_dir))
+        except KeyError:
+            continue
+    return homes
 
 
 def _warning(line: Line, default: str) -> str:

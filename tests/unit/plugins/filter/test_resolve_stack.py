@@ -16,9 +16,9 @@ from tests.unit.plugins.plugin_utils.resolve_nodes import cluster, node
 
 def test_a_plan_is_plain_data() -> None:
     tagged = trust_as_template("2.0.1")
-    assert type(tagged) is not str
+    assert tagged.__class__ is not str
     found = resolve_stack({"torch": tagged}, cluster(node("a100", distribution=tagged)))
-    assert type(found["plan"]["torch"]["version"]) is str
+    assert found["plan"]["torch"]["version"].__class__ is str
     assert yaml.safe_load(yaml.safe_dump(found)) == found
 
 
