@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_packages import Package, packages, upstream
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_packages import Package, carried, packages
 
 
 class Built(TypedDict):
@@ -195,7 +195,7 @@ def _origin(by_package: bool, by_runfile: bool) -> str:
 
 def _installs_files(found: Iterable[Package]) -> bool:
     """Whether any of the packages carries a driver; a pin or a tool alone does not."""
-    return any(upstream(package["version"]) for package in found)
+    return any(map(carried, found))
 
 
 def gather(host: Host, release: str, cuda: str | None, told: str | None) -> Driver:
@@ -214,7 +214,8 @@ def gather(host: Host, release: str, cuda: str | None, told: str | None) -> Driv
     if module and flavour is None and on_disk == module:
         flavour = disk_flavour
     left = runfile(host, library_version)
-    if left is None and libraries and not found and not _lent(host):
+    by_package = _installs_files(found)
+    if left is None and libraries and not by_package and not _lent(host):
         left = library_version
     return Driver(
         loaded=module,
@@ -226,6 +227,6 @@ def gather(host: Host, release: str, cuda: str | None, told: str | None) -> Driv
         packages=found,
         built=Built(version=on_disk, flavour=disk_flavour, kernels=sorted(modules, key=versions_key)),
         runfile=left,
-        origin=_origin(_installs_files(found), left is not None),
+        origin=_origin(by_package, left is not None),
         users=users(host),
     )

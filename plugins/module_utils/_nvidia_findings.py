@@ -4,22 +4,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import Found
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_driver import Driver, versions_key
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_packages import upstream
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_packages import carried
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_platform import (
     Blockers,
     FabricManager,
     Kernel,
-)
-
-# Packages whose versions may go their own ways; the fabric manager's is judged where there is an NVSwitch.
-_LOOSE = re.compile(
-    r"nvidia-(settings|modprobe|persistenced|xconfig|installer|firmware|imex)|fabric-?manager|libxnvctrl|libnvidia-nscq"
-    r"|libnvsdm|nvlink|nvlsm"
 )
 
 
@@ -72,8 +65,8 @@ def _packages(driver: Driver) -> list[str]:
         found.append(f"Not installed whole: {_few(broken)}; run dpkg --configure -a and apt-get -f install.")
     versions: dict[str, list[str]] = {}
     for package in driver["packages"]:
-        version = upstream(package["version"])
-        if version and not _LOOSE.search(package["name"]):
+        version = carried(package)
+        if version:
             versions.setdefault(version, []).append(package["name"])
     if len(versions) > 1:
         kind = "branches" if len({version.partition(".")[0] for version in versions}) > 1 else "versions"

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host
 
@@ -30,6 +30,12 @@ _DRIVER = re.compile(
     r"|cuda-drivers|kmod-nvidia|dkms-nvidia|akmod-nvidia|libcuda1|libnvcuvid|libnvsdm|libxnvctrl|nvlsm|nvlink"
     r"|linux-(modules|objects|signatures)-nvidia|(xserver-xorg-video|xorg-x11-drv|xorg-x11)-nvidia"
     r"|firmware-nvidia-gsp|primus-libs-nvidia"
+)
+# Packages with versions that may go their own ways, and that stay or come without a driver: half of all desktops have
+# libxnvctrl0.
+_TOOLS = re.compile(
+    r"nvidia-(settings|modprobe|persistenced|xconfig|installer|firmware|imex)|fabric-?manager|libxnvctrl|libnvidia-nscq"
+    r"|libnvsdm|nvlink|nvlsm"
 )
 # Desired action and status of dpkg: "ii " installed, "hi " held, "iF " half configured, "rc " removed but for its
 # configuration. Waiting for another package's trigger is no fault.
@@ -85,3 +91,8 @@ def upstream(version: str) -> str | None:
     """The driver's version in that of a package: 550.54.14 of 550.54.14-0ubuntu1 and of 3:550.54.14-1.el9."""
     match = re.match(r"(?:\d+:)?(\d{3}\.\d+(?:\.\d+)?)(?![.\d])", version)
     return match[1] if match else None
+
+
+def carried(package: Mapping[str, Any]) -> str | None:
+    """The version of the driver that a package is a part of; null for tools beside it."""
+    return None if _TOOLS.search(str(package.get("name"))) else upstream(str(package.get("version")))

@@ -42,6 +42,8 @@ def _amd(gpu: Mapping[str, Any], table: Table) -> dict[str, Any]:
     device = str(gpu["pci_id"] or "").partition(":")[2]
     row: Table = next((row for row in table["amd"] if device in row["ids"]), {})
     gfx = gpu["gfx"] or row.get("gfx")
+    if gfx in table["processor_graphics"]:
+        gfx = None
     return {**gpu, "name": gpu["name"] or row.get("name"), "gfx": gfx, "architecture": row.get("architecture")}
 
 

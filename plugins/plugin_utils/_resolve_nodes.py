@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import key
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_packages import carried
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import read
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, merged
 
@@ -110,9 +110,8 @@ def _gpu(value: Mapping[str, Any]) -> Gpu:
 
 
 def _packaged(packages: Sequence[Any]) -> str | None:
-    """The version of a driver by its packages; those of its tools have numbers of their own."""
-    versions = (_version(_mapping(package).get("version")) for package in packages)
-    return next((version for version in versions if version and key(version)[0] > 100), None)
+    """The version of a driver by its packages; tools beside it prove none."""
+    return next((version for package in packages if (version := carried(_mapping(package)))), None)
 
 
 def _driver(value: Mapping[str, Any]) -> Driver:

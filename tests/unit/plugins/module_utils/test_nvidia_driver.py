@@ -248,6 +248,13 @@ ORIGINS: list[tuple[str, str, dict[str, str | None], str]] = [
     ("a runfile", "", {"usr/bin/nvidia-uninstall": None, f"{LIBRARIES}/libcuda.so.550.54.14": None}, "runfile"),
     ("both", "ii \tlibnvidia-compute-550\t550.54.14-1\n", {"usr/bin/nvidia-uninstall": None}, "both"),
     ("libraries that nobody brought", "", {f"{LIBRARIES}/libcuda.so.550.54.14": None}, "runfile"),
+    ("a tool that half of all desktops have", "ii \tlibxnvctrl0\t510.47.03-0ubuntu1\n", {}, "none"),
+    (
+        "a tool beside libraries that nobody brought",
+        "ii \tnvidia-settings\t510.47.03-0ubuntu1\n",
+        {f"{LIBRARIES}/libcuda.so.550.54.14": None},
+        "runfile",
+    ),
     ("a pin alone", "ii \tnvidia-driver-pinning-580\t580-1\n", {}, "none"),
 ]
 

@@ -131,6 +131,15 @@ def test_the_instruction_set_that_amds_driver_tells_is_believed() -> None:
     assert found["gfx"] == "gfx1250"
 
 
+@pytest.mark.parametrize(("gfx", "wanted"), [("gfx1036", None), ("gfx90c", None), ("gfx1151", "gfx1151")])
+def test_graphics_inside_a_processor_are_no_accelerator_though_the_kernel_offers_them(
+    gfx: str, wanted: str | None
+) -> None:
+    """A Ryzen beside an RTX 4090, with amdgpu loaded."""
+    (found,) = completed(report(gpu("1002:164e", gfx=gfx)), GPUS, DRIVERS)["gpus"]
+    assert found["gfx"] == wanted
+
+
 @pytest.mark.parametrize(
     ("driver", "cuda"),
     [

@@ -284,6 +284,12 @@ PLANS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
         ),
         {"actions": ["install"], "then": ["580"]},
     ),
+    (
+        "only a tool of a driver",
+        {},
+        cluster(node("a100", {"packages": [{"name": "libxnvctrl0", "version": "580.95.05-1"}]})),
+        {"actions": ["install"], "then": ["580"]},
+    ),
     ("only the module", {}, cluster(node("a100", {"loaded": "580.95.05", "library": None})), {"actions": ["keep"]}),
     # Wishes for the driver.
     ("a branch", {"driver_branch": "595"}, cluster(node("a100")), {"then": ["595"], "flavours": ["open"]}),
