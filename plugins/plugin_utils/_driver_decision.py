@@ -80,9 +80,12 @@ def decide(question: Question) -> Step:
     node, wishes = question.node, question.wishes
     problems = unreadable(node.host, wishes)
     lacks = node.lacks(wishes) if node.gpus and not problems else []
-    if lacks and wishes.manage:
+    elsewhere = node.belongs_elsewhere()
+    if lacks and wishes.manage and elsewhere:
+        problems = [f"{' '.join(lacks)} {elsewhere}"]
+    elif lacks and wishes.manage:
         return _change(question, Step("", " ".join(lacks), fabric=node.wants_fabric(wishes), gpus=len(node.gpus)))
-    if lacks:
+    elif lacks:
         problems = [
             f"{' '.join(lacks)} nvidia_driver_manage is false for {node.host}, so its driver is left alone; have it "
             "changed, or let this role do it."
@@ -93,10 +96,11 @@ def decide(question: Question) -> Step:
 
 def _change(question: Question, blank: Step) -> Step:
     node, wishes = question.node, question.wishes
-    if satisfies(node.library, wishes) and not node.other_flavour(wishes) and not node.broken:
+    fits = node.library and not _unfit(question, table.branch_of("", node.library), node.flavour)
+    if fits and satisfies(node.library, wishes) and not node.other_flavour(wishes) and not node.broken:
         if blank.fabric and node.fabric_version != node.library:
             return _fabric_alone(question, blank)
-        if node.built == node.library or _compiled(node):
+        if node.built == node.library or node.compiled:
             return _reload(question, blank)
     return _installation(question, blank)
 
@@ -105,15 +109,10 @@ def _reload(question: Question, blank: Step) -> Step:
     """The packages are right, and the module that belongs to them is to run; where it is missing DKMS compiles it."""
     node = question.node
     # A module of DKMS that is loaded shows that the firmware knows its key.
-    if _secure(question) and not node.loaded and _compiled(node):
+    if _secure(question) and not node.loaded and node.compiled:
         refused = _unsigned(question, table.branch_of("", str(node.library)), node.flavour or "compiled")
         return replace(blank, action="reload", problems=[refused])
     return replace(blank, action="reload", headers=[] if node.built == node.library else _headers(question))
-
-
-def _compiled(node: Node) -> bool:
-    """Whether the modules come from DKMS, so that those for the running kernel can still be made."""
-    return bool(node.names) and not node.runfile and not any(name.startswith("linux-modules-") for name in node.names)
 
 
 def _headers(question: Question) -> list[str]:
@@ -156,13 +155,7 @@ def _installation(question: Question, blank: Step) -> Step:
 def _flavour(question: Question, branch: str) -> str:
     """The flavour of the kernel modules; what speaks against it, or against the branch, goes to the problems."""
     node, wished = question.node, question.wishes.flavour
-    kinds = {
-        str(architecture): str(row["open"])
-        for row in question.drivers["kernel_modules"]
-        for architecture in row["architectures"]
-    }
-    closed = [name for name in node.architectures if kinds.get(name) == "unsupported"]
-    opened = [name for name in node.architectures if kinds.get(name) == "required"]
+    closed, opened = _only(question, "unsupported"), _only(question, "required")
     if closed and opened:
         question.problems.append(
             f"{node.host} has GPUs that no single driver runs: {several(closed)} needs the proprietary kernel modules, "
@@ -179,30 +172,47 @@ def _flavour(question: Question, branch: str) -> str:
             "auto."
         )
     for row in question.drivers["architectures"]:
-        _check_branch(question, row, branch)
+        question.problems.extend(_branch_faults(question, row, branch))
     if wished != "auto":
         return wished
     return "open" if not closed and (opened or int(branch) >= _OPEN_SINCE) else "proprietary"
 
 
-def _check_branch(question: Question, row: Mapping[str, Any], branch: str) -> None:
+def _only(question: Question, kind: str) -> list[str]:
+    """The node's architectures for which the open kernel modules are of a kind: unsupported, allowed or required."""
+    rows = question.drivers["kernel_modules"]
+    those = {str(name) for row in rows if row["open"] == kind for name in row["architectures"]}
+    return [name for name in question.node.architectures if name in those]
+
+
+def _unfit(question: Question, branch: str, flavour: str | None) -> bool:
+    """Whether a driver does not know the node's GPUs, so that loading it again would change nothing."""
+    wrong = {"open": "unsupported", "proprietary": "required"}.get(flavour or "")
+    known = question.drivers["architectures"]
+    return bool(wrong and _only(question, wrong)) or any(_branch_faults(question, row, branch) for row in known)
+
+
+def _branch_faults(question: Question, row: Mapping[str, Any], branch: str) -> list[str]:
+    """One sentence for each end of a row's branches that a branch lies beyond."""
     architecture, capability = row["architecture"], row.get("capability")
     gpus = [gpu for gpu in question.node.gpus if gpu.get("architecture") == architecture]
     if capability:
         gpus = [gpu for gpu in gpus if gpu.get("compute_capability") == capability]
     if not gpus:
-        return
+        return []
+    found = []
     name, host = gpus[0].get("name") or architecture, question.node.host
     last, first = row.get("last_branch"), row.get("first_branch")
     if last and int(branch) > int(last):
-        question.problems.append(
+        found.append(
             f"Branch {branch} no longer runs {architecture} GPUs ({name} on {host}); {last} is the last one that does."
         )
     if first and int(branch) < int(first):
-        question.problems.append(
+        found.append(
             f"Branch {branch} does not run {architecture} GPUs yet ({name} on {host}); {first} is the first one that "
             "does."
         )
+    return found
 
 
 def _source(question: Question, branch: str, flavour: str) -> str:
@@ -241,11 +251,11 @@ def _by_runfile(question: Question, step: Step) -> Step:
             f"The runfile for {node.host} is not run without its SHA-256 sum; set nvidia_driver_runfile_checksum to "
             "its 64 hexadecimal digits."
         )
-    if node.names:
-        more = f" and {len(node.names) - 3} more" if len(node.names) > 3 else ""
+    if node.carriers:
+        more = f" and {len(node.carriers) - 3} more" if len(node.carriers) > 3 else ""
         problems.append(
-            f"{node.host} has its driver from packages ({', '.join(node.names[:3])}{more}); a runfile over them would "
-            "leave two drivers. Remove the packages first, or set nvidia_driver_source to auto."
+            f"{node.host} has its driver from packages ({', '.join(node.carriers[:3])}{more}); a runfile over them "
+            "would leave two drivers. Remove the packages first, or set nvidia_driver_source to auto."
         )
     if step.fabric:
         problems.append(

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_packages import carried
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver_wishes import Wishes, satisfies
 
 _NVIDIA = "nvidia"
+# The profile at the end of a virtual GPU's name: NVIDIA A40-8Q, GRID A100-2-10C.
+_SLICE = re.compile(r"-\d+[ABCQ]$")
 
 
 class Node:
@@ -31,12 +35,35 @@ class Node:
         self.runfile: str | None = driver.get("runfile")
         self.packages: Sequence[Mapping[str, Any]] = driver.get("packages") or []
         self.names = [str(package["name"]) for package in self.packages]
+        self.carriers = [str(package["name"]) for package in self.packages if carried(package)]
+        self.origin: str | None = driver.get("origin")
         self.broken = [str(package["name"]) for package in self.packages if package.get("broken")]
         self.error: str | None = facts.get("error")
         self.secure_boot = facts.get("secure_boot") is True
         self.headers = bool((facts.get("kernel") or {}).get("headers"))
         self.fabric_version: str | None = manager.get("version")
         self.fabric_active: bool | None = manager.get("active")
+
+    @property
+    def compiled(self) -> bool:
+        """Whether DKMS has the source of the modules that belong to the libraries, so that it can make them again."""
+        sources = (package for package in self.packages if re.search(r"dkms|akmod", str(package["name"])))
+        return not self.runfile and self.library is not None and self.library in map(carried, sources)
+
+    def belongs_elsewhere(self) -> str:
+        """Why nobody can exchange the driver on the node itself, as a sentence; empty where somebody can."""
+        sliced = [str(gpu.get("name")) for gpu in self.gpus if _SLICE.search(str(gpu.get("name")))]
+        if sliced:
+            return (
+                f"The GPUs of {self.host} are virtual ({sliced[0]}), and run only with the driver of NVIDIA's vGPU "
+                "release that the machine below has; have its administrator give you that one."
+            )
+        if self.loaded and self.loaded == self.library and self.origin == "none":
+            return (
+                f"The driver {self.library} of {self.host} is not installed there: WSL, or the engine of a container, "
+                "lends that of the machine below; exchange it there."
+            )
+        return ""
 
     def wants_fabric(self, wishes: Wishes) -> bool:
         """Whether this node needs a fabric manager."""

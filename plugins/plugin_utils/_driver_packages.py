@@ -28,7 +28,11 @@ _FLAVOURS = (
 )
 # Debian's nvidia-driver and RHEL's nvidia-driver come with either.
 _EITHER = frozenset({"nvidia-driver", "nvidia-driver-cuda"})
+# Debian's modules under names that NVIDIA's own packages do not take over: DKMS would compile both.
+_DEBIANS = re.compile(r"^nvidia-(open-kernel|tesla)-")
 _BRANCH = re.compile(r"(?<![\d.])(\d{3})(?![\d.])")
+# The kernel that prebuilt modules are for may have three digits of its own: linux-signatures-nvidia-5.15.0-105-generic.
+_KERNEL = re.compile(r"-\d+\.\d+\.\d+-\d+\b.*")
 # Ubuntu's own kernels; one that somebody has compiled is served by none of its metapackages but the usual one.
 _UBUNTU_FLAVOURS = ("generic", "aws", "azure", "gcp", "gke", "ibm", "lowlatency", "nvidia", "oracle")
 # The kernels that a release of Ubuntu was born with; newer ones have the metapackages of the hardware enablement.
@@ -145,7 +149,7 @@ def tools(rows: Rows, system: System) -> list[str]:
 def branch_of(name: str, version: str = "") -> str:
     """The branch that a package belongs to: that of its version, else that of its name; empty where neither tells."""
     upstream = re.sub(r"^\d+:", "", version)
-    match = re.match(r"(\d{3})\.\d", upstream) or _BRANCH.search(name)
+    match = re.match(r"(\d{3})\.\d", upstream) or _BRANCH.search(_KERNEL.sub("", name))
     return match[1] if match else ""
 
 
@@ -160,16 +164,18 @@ def obsolete(installed: Iterable[str], chosen: Packages, driver: Driver) -> list
     """Installed packages of drivers that cannot stay beside the chosen ones.
 
     Those have another branch in their name, or the other flavour of modules, or a branch or a C(-server) in their name
-    where the chosen ones have none. A package without a branch in its name is upgraded with the others.
+    where the chosen ones have none, or are Debian's modules beside NVIDIA's. Any other package without a branch in its
+    name is upgraded with the others.
     """
     named = chosen.branch_by == "name"
     server = any("-server" in name for name in chosen.install)
     found = []
     for name in installed:
-        within = _BRANCH.search(name)
-        foreign = within is not None and (within[1] != driver.branch or not named)
+        within = branch_of(name)
+        foreign = within != "" and (within != driver.branch or not named)
         # Ubuntu has one fabric manager for its desktop and its server drivers.
-        archive = within is not None and ("-server" in name) != server and not name.startswith("nvidia-fabricmanager")
+        archive = within != "" and ("-server" in name) != server and not name.startswith("nvidia-fabricmanager")
+        foreign |= driver.source == "cuda_repository" and _DEBIANS.match(name) is not None
         if name not in chosen.install and (foreign or archive or flavour_of(name) not in ("", driver.flavour)):
             found.append(name)
     return sorted(found)

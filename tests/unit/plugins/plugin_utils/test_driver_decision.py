@@ -211,7 +211,7 @@ RELOADED = [
             "loaded": "550.54.14",
             "library": "580.65.06",
             "built": {"version": None},
-            "packages": installed("nvidia-open", version="580.65.06-1"),
+            "packages": installed("nvidia-kernel-open-dkms", "nvidia-open", version="580.65.06-1"),
             "kernel": {"headers": False},
         },
         ["linux-headers-6.1.0-28-amd64"],
@@ -230,6 +230,56 @@ def test_packages_that_do_need_no_transaction(case, more, headers):
     found = step(gpus_of(A100, driver="580.65.06", **more))
     assert (found.action, list(found.problems), list(found.install)) == ("reload", [], [])
     assert list(found.headers) == headers
+
+
+HALVES = [
+    # nvidia-driver-535 stayed, and an upgrade that broke off brought a library of 550.
+    (
+        "two branches",
+        installed("nvidia-driver-535", "nvidia-dkms-535", version="535.183.01-0ubuntu1")
+        + installed("libnvidia-compute-550", version="550.120-0ubuntu1"),
+        {"loaded": "535.183.01", "library": "550.120", "built": {"version": "535.183.01"}},
+    ),
+    (
+        "two versions of a branch",
+        installed("nvidia-dkms-550", version="550.54.14-0ubuntu1")
+        + installed("libnvidia-compute-550", version="550.120-0ubuntu1"),
+        {"loaded": "550.54.14", "library": "550.120", "built": {"version": "550.54.14"}},
+    ),
+    (
+        "a module that somebody else compiled, for another kernel",
+        installed("kmod-nvidia", version="550.120-1.el9_4.elrepo"),
+        {"loaded": None, "library": "550.120", "built": {"version": None}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("packages", "more"), [case[1:] for case in HALVES], ids=[case[0] for case in HALVES])
+def test_a_library_without_the_source_of_its_module_is_left_to_packages_and_not_to_dkms(packages, more):
+    found = step(gpus_of(A100, driver="550.120", packages=packages, **more), {"branch": "550"}, JAMMY)
+    assert (found.action, list(found.problems)) == ("install", [])
+    assert found.install == ["cuda-drivers-550=550.*"]
+
+
+P40 = {"vendor": "nvidia", "name": "Tesla P40", "architecture": "Pascal", "compute_capability": "6.1"}
+NONE_FOUND = "nvidia-smi ended with 6: No devices were found"
+UNFIT = [
+    ("open modules on Pascal", gpus_of(P40, driver="580.95.05", flavour="open", error=NONE_FOUND), "proprietary"),
+    ("proprietary ones on Blackwell", gpus_of(B200, driver="580.95.05", error=NONE_FOUND), "open"),
+    ("a branch before the GPU", gpus_of(A100, driver="418.226.00", error=NONE_FOUND), "open"),
+]
+
+
+@pytest.mark.parametrize(("facts", "flavour"), [case[1:] for case in UNFIT], ids=[case[0] for case in UNFIT])
+def test_a_driver_that_does_not_know_the_gpus_is_exchanged_and_not_loaded_again(facts, flavour):
+    found = step(facts, {"least": ""})
+    assert (found.action, found.flavour, list(found.problems)) == ("install", flavour, [])
+
+
+def test_a_tool_beside_the_driver_is_no_driver_that_a_runfile_would_overwrite():
+    tool = installed("libxnvctrl0", version="510.47.03-0ubuntu1")
+    wishes = {"source": "runfile", "version": "580.95.05", "runfile_checksum": "0" * 64}
+    assert step(gpus_of(A100, packages=tool), wishes, JAMMY).problems == []
 
 
 def test_modules_that_others_compiled_are_not_left_to_dkms():
@@ -307,7 +357,7 @@ REFUSED = [
             driver="580.65.06",
             loaded=None,
             secure_boot=True,
-            packages=installed("nvidia-open", version="580.65.06-1"),
+            packages=installed("nvidia-kernel-open-dkms", "nvidia-open", version="580.65.06-1"),
         ),
         {},
         DEBIAN,
@@ -341,6 +391,20 @@ REFUSED = [
         {"source": "runfile", "version": "580.95.05", "runfile_checksum": "0" * 64},
         DEBIAN,
         "brings no fabric manager",
+    ),
+    (
+        "a driver that WSL lends",
+        gpus_of(A100, driver="560.94", flavour=None, origin="none", built={"version": None}),
+        {},
+        JAMMY,
+        "WSL, or the engine of a container",
+    ),
+    (
+        "a virtual GPU",
+        gpus_of({**A100, "name": "NVIDIA A100-4-20C"}, driver="550.127.05"),
+        {},
+        JAMMY,
+        "virtual (NVIDIA A100-4-20C)",
     ),
     (
         "no fabric manager in the archive",

@@ -119,6 +119,9 @@ def test_headers_are_those_of_the_running_kernel():
         ("nvidia-driver-570-server-open", "", "570"),
         ("nvidia-persistenced", "", ""),
         ("nvlsm", "2025.06.11-1", ""),
+        ("linux-modules-nvidia-535-server-5.15.0-105-generic", "5.15.0-105.115+1", "535"),
+        ("linux-signatures-nvidia-5.15.0-105-generic", "5.15.0-105.115+1", ""),
+        ("nvidia-firmware-535-535.183.01", "", "535"),
     ],
 )
 def test_a_package_belongs_to_a_branch(name, version, branch):
@@ -171,6 +174,20 @@ OBSOLETE = [
         (["nvidia-open"], "pin"),
         "open",
         ["nvidia-kernel-dkms"],
+    ),
+    (
+        "Debian's modules of the same kind",
+        ["nvidia-open-kernel-dkms", "nvidia-open-kernel-support", "nvidia-driver", "nvidia-tesla-kernel-dkms"],
+        (["nvidia-open"], "pin"),
+        "open",
+        ["nvidia-open-kernel-dkms", "nvidia-open-kernel-support", "nvidia-tesla-kernel-dkms"],
+    ),
+    (
+        "signatures for a kernel with three digits",
+        ["linux-signatures-nvidia-5.15.0-105-generic", "linux-objects-nvidia-535-server-5.15.0-105-generic"],
+        (["linux-modules-nvidia-580-server-open-5.15.0-105-generic"], "name"),
+        "open",
+        ["linux-objects-nvidia-535-server-5.15.0-105-generic"],
     ),
     ("nothing", [], (["nvidia-open"], "pin"), "open", []),
 ]
