@@ -8,11 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 FOLDER = Path(__file__).parents[2] / "data"
-# The parser in C is ten times as fast, and not in every build of PyYAML.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @cache
@@ -21,6 +19,5 @@ def rows(name: str) -> dict[str, Any]:
 
     :raises OSError: there is no such file. yaml.YAMLError: it cannot be read.
     """
-    # The loader is a safe one, of both that there are.
-    found: dict[str, Any] = yaml.load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"), Loader=_LOADER)
+    found: dict[str, Any] = yaml_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.module_utils.common.yaml import SafeDumper, yaml_load
 
 Record = Mapping[str, Any]
 
@@ -23,7 +24,7 @@ _HEAD = """\
 """
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(SafeDumper):
     """Writes a value that stands in several places in each of them."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -40,7 +41,7 @@ def recall(path: Path) -> dict[str, Any]:
     :raises RecordError: it cannot be read, or is no record.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
