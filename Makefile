@@ -29,7 +29,7 @@ clean: venv  ## Remove clusters, images and everything that was built or downloa
 	rm -rf .venv .cache $(SANDBOX_INVENTORY) inventories/sandbox/artifacts
 
 .PHONY: test
-test: test-lint test-unit test-sanity test-molecule  ## All tests
+test: test-lint test-unit test-index test-sanity test-molecule  ## All tests
 
 .PHONY: test-lint
 test-lint: venv  ## ansible-lint, yamllint, ruff, mypy, changelog
