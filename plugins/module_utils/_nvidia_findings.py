@@ -75,15 +75,18 @@ def _packages(driver: Driver) -> list[str]:
     return found
 
 
-def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None) -> list[str]:
-    """What the running kernel and the next one lack; a driver that is not installed here lacks nothing here."""
+def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None, blockers: Blockers) -> list[str]:
+    """What the running kernel and the next one lack; a driver that is not installed here lacks nothing here.
+
+    A module that is built is not called for where another driver has the GPUs: it cannot be loaded before that goes.
+    """
     if driver["origin"] == "none":
         return []
     found, release, built = [], kernel["release"], driver["built"]["kernels"]
     newest = kernel["newest"] or release
     following = newest if versions_key(newest) > versions_key(release) else release
     if driver["loaded"] is None:
-        if release in built:
+        if release in built and not blockers["loaded"]:
             found.append(
                 f"The kernel module {driver['built']['version']} is on the disk and not loaded; "
                 + (
@@ -94,12 +97,12 @@ def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None) -> list[st
                     else "load it by modprobe nvidia, and see the kernel's log where that fails."
                 )
             )
-        elif built:
+        elif built and release not in built:
             found.append(
                 f"The driver's kernel module is there for {_list(built)} and not for {release}, which runs; build it "
                 "for the running kernel, or reboot into one that has it."
             )
-        else:
+        elif not built:
             found.append(f"The driver's library is there and no kernel module; build one for {release}.")
         if release not in built and not kernel["headers"]:
             found.append(
@@ -167,6 +170,18 @@ def _gpus(gpus: Found, driver: Driver) -> list[str]:
     return found
 
 
+def _unanswered(gpus: Found, driver: Driver) -> str:
+    """What nvidia-smi said, and what it means where the loaded module has taken none of the GPUs on the bus."""
+    if gpus.source != "pci" or not any(gpu["vendor"] == "nvidia" for gpu in gpus.gpus):
+        return str(gpus.error)
+    kind = f"{driver['flavour']} " if driver["flavour"] else ""
+    return (
+        f"The {kind}module {driver['loaded']} is loaded and drives none of the GPUs ({str(gpus.error).rstrip('.')}); "
+        "where lines with NVRM in the kernel's log say that it does not support them, install the other kernel modules "
+        "or a branch that does."
+    )
+
+
 def findings(
     gpus: Found,
     driver: Driver,
@@ -182,13 +197,14 @@ def findings(
     What nvidia-smi said comes along, except where a sentence here says the same better.
     """
     # Where module and library differ, or none is loaded, its failure is no news.
-    said = [gpus.error] if gpus.error and driver["agrees"] is not False and driver["loaded"] else []
+    told = gpus.error and driver["agrees"] is not False and driver["loaded"]
+    said = [_unanswered(gpus, driver)] if told else []
     return [
         *said,
         *_versions(driver),
         *_packages(driver),
         *_blockers(driver, blockers),
-        *_kernel(driver, kernel, secure_boot),
+        *_kernel(driver, kernel, secure_boot, blockers),
         *_fabric(driver, nvswitch, manager),
         *_gpus(gpus, driver),
     ]

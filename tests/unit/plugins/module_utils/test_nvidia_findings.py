@@ -45,7 +45,9 @@ def said(**changes: Any) -> list[str]:
     driver = {**healthy, **{key: value for key, value in changes.items() if key in healthy}}
     # As gather() does it.
     driver["agrees"] = driver["loaded"] == driver["library"] if driver["loaded"] and driver["library"] else None
-    found = Found(changes.get("gpus", [GPU]), "nvidia-smi", changes.get("error"), changes.get("away", []))
+    found = Found(
+        changes.get("gpus", [GPU]), changes.get("source", "nvidia-smi"), changes.get("error"), changes.get("away", [])
+    )
     return findings(
         found,
         cast(Driver, driver),
@@ -100,6 +102,17 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
         "a runfile over packages",
         {"origin": "both", "runfile": "535.54.03"},
         ["driver 535.54.03 from a runfile lies over", "nvidia-uninstall --silent"],
+    ),
+    (
+        "open modules for a GPU that only the proprietary ones run",
+        {"error": "nvidia-smi ended with 6: No devices were found", "source": "pci"},
+        ["The open module 550.54.14 is loaded and drives none of the GPUs (nvidia-smi ended with 6: No devices were "
+         "found)", "install the other kernel modules or a branch that does"],
+    ),
+    (
+        "nova_core in the way of a module that is built",
+        {"loaded": None, "flavour": None, "blockers": {"loaded": ["nova_core"], "blocked": False, "initramfs": True}},
+        ["nova_core has the GPUs", "the initramfs would load it again", "reboot"],
     ),
     (
         "a package that is half installed",
