@@ -50,6 +50,11 @@ class Node:
         sources = (package for package in self.packages if re.search(r"dkms|akmod", str(package["name"])))
         return not self.runfile and self.library is not None and self.library in map(carried, sources)
 
+    @property
+    def lent(self) -> bool:
+        """Whether the driver works without having been installed here, as in WSL and in containers."""
+        return self.loaded is not None and self.loaded == self.library and self.origin == "none"
+
     def belongs_elsewhere(self) -> str:
         """Why nobody can exchange the driver on the node itself, as a sentence; empty where somebody can."""
         sliced = [str(gpu.get("name")) for gpu in self.gpus if _SLICE.search(str(gpu.get("name")))]
@@ -58,7 +63,7 @@ class Node:
                 f"The GPUs of {self.host} are virtual ({sliced[0]}), and run only with the driver of NVIDIA's vGPU "
                 "release that the machine below has; have its administrator give you that one."
             )
-        if self.loaded and self.loaded == self.library and self.origin == "none":
+        if self.lent:
             return (
                 f"The driver {self.library} of {self.host} is not installed there: WSL, or the engine of a container, "
                 "lends that of the machine below; exchange it there."
@@ -68,7 +73,7 @@ class Node:
     def wants_fabric(self, wishes: Wishes) -> bool:
         """Whether this node needs a fabric manager."""
         if wishes.fabric_manager == "auto":
-            return int(self.facts.get("nvswitch") or 0) > 0
+            return int(self.facts.get("nvswitch") or 0) > 0 and not self.lent
         return wishes.fabric_manager == "always"
 
     def other_flavour(self, wishes: Wishes) -> bool:

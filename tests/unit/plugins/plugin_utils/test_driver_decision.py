@@ -88,6 +88,11 @@ KEPT = [
     ("nothing to manage", gpus_of(A100, driver="595.58.03"), {"manage": False}),
     ("of the wished flavour", gpus_of(A100, driver="580.65.06", flavour="open"), {"flavour": "open"}),
     ("a runfile's", gpus_of(A100, driver="595.58.03", runfile="595.58.03", origin="runfile"), {}),
+    (
+        "a container's, whose fabric manager runs below",
+        gpus_of(A100, driver="580.65.06", origin="none", nvswitch=6),
+        {},
+    ),
     ("under Secure Boot", gpus_of(A100, driver="595.58.03", secure_boot=True), {}),
     (
         "with its fabric manager",
