@@ -110,8 +110,12 @@ def _reload(question: Question, blank: Step) -> Step:
     node = question.node
     # A module of DKMS that is loaded shows that the firmware knows its key.
     if _secure(question) and not node.loaded and node.compiled:
-        refused = _unsigned(question, table.branch_of("", str(node.library)), node.flavour or "compiled")
-        return replace(blank, action="reload", problems=[refused])
+        branch = table.branch_of("", str(node.library))
+        if question.wishes.source == "auto" and table.signed(
+            question.rows, question.system, branch, node.flavour or "proprietary"
+        ):
+            return _installation(question, blank)
+        return replace(blank, action="reload", problems=[_unsigned(question, branch, node.flavour or "compiled")])
     return replace(blank, action="reload", headers=[] if node.built == node.library else _headers(question))
 
 

@@ -281,6 +281,15 @@ def test_a_driver_that_does_not_know_the_gpus_is_exchanged_and_not_loaded_again(
     assert (found.action, found.flavour, list(found.problems)) == ("install", flavour, [])
 
 
+def test_a_module_that_secure_boot_refuses_gives_way_to_one_that_the_distribution_has_signed():
+    compiled = installed("nvidia-dkms-550-open", version="550.54.14-0ubuntu1")
+    facts = gpus_of(A100, driver="550.54.14", loaded=None, flavour="open", packages=compiled, secure_boot=True)
+    found = step(facts, {"branch": "550"}, JAMMY)
+    assert (found.action, found.source, list(found.problems)) == ("install", "distribution", [])
+    assert found.install[0] == "linux-modules-nvidia-550-server-5.15.0-105-generic"
+    assert found.remove == ["nvidia-dkms-550-open"]
+
+
 def test_a_tool_beside_the_driver_is_no_driver_that_a_runfile_would_overwrite():
     tool = installed("libxnvctrl0", version="510.47.03-0ubuntu1")
     wishes = {"source": "runfile", "version": "580.95.05", "runfile_checksum": "0" * 64}
