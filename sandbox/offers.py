@@ -59,6 +59,7 @@ def toolkit(cluster: Cluster) -> Cluster:
     keyring = source.keyring("debian12")
     variables = {
         "sandbox_nvidia_folder": str(source.folder),
+        "sandbox_nvidia_fingerprint": source.fingerprint,
         "cuda_toolkit_repository_url": source.of("debian12").as_uri(),
         "cuda_toolkit_keyring_url": keyring.as_uri(),
         "cuda_toolkit_keyring_checksum": f"sha256:{hashlib.sha256(keyring.read_bytes()).hexdigest()}",
