@@ -62,11 +62,16 @@ class Wheel:
 
 @cache
 def index() -> str:
-    """The index that pip is configured for."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False
-    )
-    return os.environ.get("PIP_INDEX_URL") or asked.stdout.strip() or "https://pypi.org/simple"
+    """The index that pip is configured for, else its own default, which its help tells."""
+    given = os.environ.get("PIP_INDEX_URL") or _pip("config", "get", "global.index-url").strip()
+    told = re.search(r"--index-url <url> .*?\(default (\S+)\)", " ".join(_pip("install", "--help").split()))
+    if not given and not told:
+        raise ValueError("pip tells of no index; set PIP_INDEX_URL.")
+    return given or str(told and told[1])
+
+
+def _pip(*arguments: str) -> str:
+    return subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False).stdout
 
 
 def _read(url: str) -> str:

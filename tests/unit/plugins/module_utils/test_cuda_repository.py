@@ -55,11 +55,11 @@ LINES = f"""\
 # A comment
 deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] {NVIDIA} /
 deb-src {URL} /
-deb http://deb.debian.org/debian bookworm main
+deb http://mirror.example/debian bookworm main
 """
 STANZAS = f"""\
 Types: deb
-URIs: http://deb.debian.org/debian
+URIs: http://mirror.example/debian
 Suites: bookworm
 
 Types: deb

@@ -137,7 +137,7 @@ class Node:
         if "--simulate" in words:
             return self.simulation
         if "indextargets" in words:
-            return Finished(0, "http://deb.debian.org/debian bookworm\nhttp://deb.debian.org/debian bookworm\n")
+            return Finished(0, "http://mirror.example/debian bookworm\nhttp://mirror.example/debian bookworm\n")
         ending = self.endings.pop(0) if self.endings else Finished(0)
         if "update" in words:
             self.offered = self.fetched
@@ -205,7 +205,7 @@ def test_lists_are_not_fetched_where_nobody_wants_it(node: Node) -> None:
     node.offered = ""
     node.simulation = Finished(100, "", "E: Unable to locate package nvidia-open\n")
     with pytest.raises(
-        TransactionError, match=r"No package nvidia-open is in the sources of this node \(http://deb\.deb"
+        TransactionError, match=r"No package nvidia-open is in the sources of this node \(http://mirror\.example"
     ):
         node.bring(update="never")
 
