@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -189,6 +189,14 @@ def _start(cluster: Cluster, node: str, subnet: IPv4Network) -> None:
             cluster.image,
         ]
     )
+    # A repository that was cloned below /root is mounted there too, and there the node lets nobody but root through.
+    run(["docker", "exec", container, "chmod", "a+x", *map(str, above(mounts.values()))])
+
+
+def above(targets: Collection[Path]) -> list[Path]:
+    """The folders that lead to mounts and are a node's own, none of them in a mount."""
+    leading = {folder for target in targets for folder in target.parents}
+    return sorted(folder for folder in leading if not any(folder.is_relative_to(target) for target in targets))
 
 
 def _admit(cluster: Cluster, node: str, key: Path) -> tuple[str, str]:
