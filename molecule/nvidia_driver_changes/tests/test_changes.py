@@ -6,6 +6,7 @@ The tests follow each other on the same five nodes, as runs of a user would; eac
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -74,7 +75,8 @@ def play(folder, **nodes):
     path = folder / "hosts.yml"
     path.write_text(yaml.safe_dump(inventory, sort_keys=False), encoding="utf-8")
     command = ["ansible-playbook", "-i", str(path), str(SCENARIO / "converge.yml"), "--limit", ",".join(nodes)]
-    return Run(subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False))
+    colourless = {**os.environ, "ANSIBLE_FORCE_COLOR": "false"}
+    return Run(subprocess.run(command, cwd=PROJECT, env=colourless, text=True, capture_output=True, check=False))
 
 
 def sudo(node, command):
