@@ -86,6 +86,8 @@ def facts(number: int) -> dict[str, Any]:
     version = "450.80.02" if volta else "580.95.05"
     return {
         "architecture": "x86_64",
+        "kernel": "5.15.0-105-generic",
+        "os_family": "Debian",
         "distribution": "Ubuntu",
         "distribution_version": "22.04",
         "fromzero_gpus": {
