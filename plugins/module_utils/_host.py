@@ -4,16 +4,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
 
 # Runs a program by its name and arguments; None where the host has no such program.
 Run = Callable[[Sequence[str]], Optional[Finished]]
 _LONGEST_CHAIN = 16
+
+
+def programs(find: Callable[[str], str | None], timeout: float) -> Run:
+    """How the programs of the node itself are run: in the language that is parsed, each given up after some seconds.
+
+    :param find: the path of a program, null where there is none.
+    """
+    environment = {**os.environ, "LC_ALL": "C"}
+
+    def called(command: Sequence[str]) -> Finished | None:
+        program = find(command[0])
+        if program is None:
+            return None
+        try:
+            return run([program, *command[1:]], "", environment, timeout)
+        except OSError as error:
+            return Finished(126, "", str(error))
+
+    return called
 
 
 @dataclass(frozen=True)

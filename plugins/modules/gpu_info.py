@@ -310,14 +310,12 @@ ansible_facts:
 
 import os
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu_report import gather
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host, programs
 
 # What container engines and WSL lend lies on no PATH of a login.
 _LENT = ["/usr/local/nvidia/bin", "/usr/lib/wsl/lib"]
@@ -325,18 +323,12 @@ _LENT = ["/usr/local/nvidia/bin", "/usr/lib/wsl/lib"]
 
 def main() -> None:
     module = AnsibleModule(argument_spec={"timeout": {"type": "int", "default": 60}}, supports_check_mode=True)
-    environment = {**os.environ, "LC_ALL": "C"}
 
-    def called(command: Sequence[str]) -> Finished | None:
-        program = module.get_bin_path(command[0]) or module.get_bin_path(command[0], opt_dirs=_LENT)
-        if program is None:
-            return None
-        try:
-            return run([program, *command[1:]], "", environment, module.params["timeout"])
-        except OSError as error:
-            return Finished(126, "", str(error))
+    def find(name: str) -> str | None:
+        path: str | None = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=_LENT)
+        return path
 
-    host = Host(Path("/"), called, privileged=os.geteuid() == 0)
+    host = Host(Path("/"), programs(find, module.params["timeout"]), privileged=os.geteuid() == 0)
     module.exit_json(changed=False, ansible_facts={"fromzero_gpus": gather(host, platform.release())})
 
 

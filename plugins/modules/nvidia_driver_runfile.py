@@ -62,22 +62,19 @@ before:
   sample: 535.54.03
 """
 
-import os
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils import _nvidia_driver
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host, programs
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_driver_runfile import (
     RunfileError,
     Wish,
     install,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
 
 
 def main() -> None:
@@ -93,17 +90,7 @@ def main() -> None:
     )
     given = dict(module.params)
     timeout = given.pop("timeout")
-    environment = {**os.environ, "LC_ALL": "C"}
-
-    def called(command: Sequence[str]) -> Finished | None:
-        program = module.get_bin_path(command[0])
-        if program is None:
-            return None
-        try:
-            return run([program, *command[1:]], "", environment, timeout)
-        except OSError as error:
-            return Finished(126, "", str(error))
-
+    called = programs(module.get_bin_path, timeout)
     host = Host(Path("/"), called)
     before = _nvidia_driver.library(host)[0]
     files = _nvidia_driver.module_files(host)

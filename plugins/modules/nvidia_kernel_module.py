@@ -93,19 +93,17 @@ boot_id:
 
 import os
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host, programs
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_kernel_module import (
     KernelModuleError,
     Wish,
     ensure,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
 
 
 def main() -> None:
@@ -120,17 +118,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    environment = {**os.environ, "LC_ALL": "C"}
-
-    def called(command: Sequence[str]) -> Finished | None:
-        program = module.get_bin_path(command[0])
-        if program is None:
-            return None
-        try:
-            return run([program, *command[1:]], "", environment, given["timeout"])
-        except OSError as error:
-            return Finished(126, "", str(error))
-
+    called = programs(module.get_bin_path, given["timeout"])
     host = Host(Path("/"), called, privileged=os.geteuid() == 0)
     wish = Wish(
         release=platform.release(),
