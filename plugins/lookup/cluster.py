@@ -27,6 +27,9 @@ description:
     host in group C(nodes).
   - C(cluster_artifacts), the folder on the control node for what a run writes down, defaults to C(artifacts) beside
     the inventory, be that a file or a folder.
+  - C(cluster_depot_url), the address at which the first host of group C(depot) serves files to the nodes, is empty by
+    default, which means that each node gets them from the control node.
+  - C(cluster_depot_folder), the folder that this host serves there, defaults to V(/srv/fromzero).
 options:
   _terms:
     description: Names of collection-wide variables.

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._installation import held, mark_of, one_line
@@ -51,6 +51,23 @@ class Toolkit:
         # Where only nvcc tells, the third number is not known.
         length = min(len(wanted.split(".")), len(self.version.split(".")))
         return wanted.split(".")[:length] == self.version.split(".")[:length]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the role cuda_toolkit has noted of a toolkit that it proved: its folder, and variables for a compiler."""
+
+    home: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def recorded(file: Path) -> Recorded:
+    """What is noted in a file of the role cuda_toolkit; empty where there is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return Recorded(str(found["home"]), {str(name): str(value) for name, value in found["variables"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Recorded()
 
 
 def look(prefix: Path, start: Start) -> Toolkit:

@@ -85,6 +85,11 @@ ansible_facts:
           returned: success
           type: str
           sample: "2.36"
+        processor:
+          description: The level of the x86-64 psABI that the processor has, 1 to 4; 0 for other processors.
+          returned: success
+          type: int
+          sample: 3
 """
 
 import os
@@ -94,6 +99,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import account, disk, glibc, identity
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._processor import level
 
 
 def main() -> None:
@@ -114,6 +120,7 @@ def main() -> None:
         "account": account(module.params["user"]),
         "machine": identity(Path("/")),
         "glibc": glibc(os.confstr),
+        "processor": level(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")),
     }
     module.exit_json(changed=False, ansible_facts={"fromzero_node": node})
 

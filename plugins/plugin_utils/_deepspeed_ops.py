@@ -59,7 +59,7 @@ def build_problems(environment: Mapping[str, Any], given: Mapping[str, str], var
     if wanted(given) and int(cuda.split(".", maxsplit=1)[0]) >= 13 and "TORCH_CUDA_ARCH_LIST" not in variables:
         return [
             f"DeepSpeed's own list of GPU architectures is refused by CUDA {cuda} of torch in {prefix}; name those of "
-            "the GPUs, for example deepspeed_build_environment: {TORCH_CUDA_ARCH_LIST: '8.0;9.0'}."
+            "the GPUs, for example deepspeed_architectures: ['8.0', '9.0']."
         ]
     return []
 

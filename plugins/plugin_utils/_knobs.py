@@ -155,6 +155,12 @@ def _network(value: Any) -> str | None:
     return None
 
 
+def _address(value: Any) -> str | None:
+    if value in (None, "") or (isinstance(value, str) and re.fullmatch(r"https?://[^\s/]+(/\S*)?", value)):
+        return None
+    return "must be an address such as http://203.0.113.9/fromzero"
+
+
 def _interface(value: Any) -> str | None:
     # The kernel's own bound for a name is 15 characters, without a slash or a space.
     if isinstance(value, str) and re.fullmatch(r"[^\s/:,^=]{0,15}", value):
@@ -173,6 +179,8 @@ KNOBS: Mapping[str, Knob] = {
     "cluster_interface": Knob(lambda values: "", _interface, shared=False),
     "cluster_head": Knob(_default_head, _text),
     "cluster_artifacts": Knob(_default_artifacts, _text),
+    "cluster_depot_url": Knob(lambda values: "", _address),
+    "cluster_depot_folder": Knob(lambda values: "/srv/fromzero", _absolute),
 }
 
 

@@ -13,7 +13,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import ro
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node, accelerator_problems
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_driver import refusals
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import brings, reported, request
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import brings, builder, reported, request
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import differences, keep
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import wishes
 
@@ -154,7 +154,7 @@ def decide(cluster: Cluster, resolve: Resolve) -> dict[str, Any]:
     }
     if not resolved["plan"]:
         return said
-    plan = {name: value for name, value in resolved["plan"].items() if name != "nodes"}
+    plan = {name: value for name, value in resolved["plan"].items() if name != "nodes"} | {"builder": builder(found)}
     planned = resolved["plan"]["nodes"]
     problems += _refused(cluster, plan, planned)
     if problems:

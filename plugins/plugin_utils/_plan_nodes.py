@@ -56,6 +56,7 @@ def reported(node: Node) -> dict[str, Any]:
         "driver": _driver(node.gpu_report.get("driver") or {}) if gpus else {},
         "machine": node.facts.get("architecture"),
         "glibc": node.report.get("glibc"),
+        "processor": node.report.get("processor"),
         "distribution": node.facts.get("distribution"),
         "distribution_version": node.facts.get("distribution_version"),
     }
@@ -85,6 +86,25 @@ def request(found: Mapping[str, Any], values: Values) -> dict[str, Any]:
         "driver_version": str(values.get("nvidia_driver_version") or ""),
         "driver_flavour": str(values.get("nvidia_driver_flavour") or "auto"),
     }
+
+
+def builder(found: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The node whose builds run on the most others: of the commonest architecture, with the oldest C library, and of
+    those with the processor that can least; the first where several are alike. Null without nodes.
+
+    :param found: what is known of each node, as reported() gave it.
+    """
+    machines = [node.get("machine") for node in found.values()]
+    common = max(machines, key=machines.count, default=None)
+    alike = [name for name, node in found.items() if node.get("machine") == common]
+    return min(
+        alike,
+        key=lambda name: (
+            [int(part) for part in str(found[name].get("glibc") or "0").split(".")],
+            int(found[name].get("processor") or 0),
+        ),
+        default=None,
+    )
 
 
 def brings(node: Node, accelerator: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import read
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import builder
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
 
 ROLES = Path(__file__).parents[3] / "roles"
@@ -25,7 +26,8 @@ CPU: dict[str, Any] = {"machine": "x86_64", "glibc": "2.36"}
 def plan(wished: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     """A plan as the fact has it, of a cluster with one node."""
     found = resolve_stack(wished, {"a": node})["plan"]
-    return {**{name: value for name, value in found.items() if name != "nodes"}, "node": found["nodes"]["a"]}
+    for_all = {name: value for name, value in found.items() if name != "nodes"}
+    return {**for_all, "builder": builder({"a": node}), "node": found["nodes"]["a"]}
 
 
 ON_CPUS = plan({"accelerator": "cpu"}, CPU)

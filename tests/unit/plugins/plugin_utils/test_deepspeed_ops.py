@@ -117,7 +117,7 @@ OBSTACLES: list[tuple[dict[str, Any], dict[str, str], dict[str, str], str]] = [
         {},
         "libgomp",
     ),
-    (_environment(cuda="13.0"), {"DS_BUILD_FUSED_ADAM": "1"}, {}, "TORCH_CUDA_ARCH_LIST"),
+    (_environment(cuda="13.0"), {"DS_BUILD_FUSED_ADAM": "1"}, {}, "deepspeed_architectures: ['8.0', '9.0']"),
 ]
 
 

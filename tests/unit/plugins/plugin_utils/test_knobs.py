@@ -29,6 +29,8 @@ DEFAULTS = [
     ("cluster_head", {"groups": {"nodes": ["a", "b"], "head": []}}, "a"),
     ("cluster_artifacts", {"inventory_dir": "/here", "playbook_dir": "/there"}, "/here/artifacts"),
     ("cluster_artifacts", {"playbook_dir": "/there"}, "/there/artifacts"),
+    ("cluster_depot_url", {}, ""),
+    ("cluster_depot_folder", {}, "/srv/fromzero"),
     (
         "cluster_artifacts",
         {"inventory_dir": "/here", "ansible_inventory_sources": ["/here/hosts", "/her"]},
@@ -106,6 +108,9 @@ REFUSED = [
     ("cluster_interface", "an-interface-too-long", "one network interface"),
     ("cluster_head", "", "not empty"),
     ("cluster_artifacts", 1, "not empty"),
+    ("cluster_depot_url", "10.0.0.9/files", "an address such as"),
+    ("cluster_depot_url", "ftp://depot/files", "an address such as"),
+    ("cluster_depot_folder", "srv", "an absolute path"),
 ]
 
 

@@ -42,7 +42,7 @@ def cluster(members: str, nodes: list[Node], before: dict[str, Any] | None = Non
 def test_a_plan_is_one_for_all_with_a_part_for_each() -> None:
     found = decide(cluster("a b", [node("a"), node("b", "7.0")]), resolve)
     assert found["problems"] == []
-    assert found["plan"] == {"stack": "x", "accelerator": "cuda", "python": "3.11", **OLDER}
+    assert found["plan"] == {"stack": "x", "accelerator": "cuda", "python": "3.11", **OLDER, "builder": "a"}
     assert found["nodes"] == {name: {"driver": {"action": "keep"}, "gpus": "some"} for name in ("a", "b")}
     assert found["brings"]["a"] == {"interface": "eth0", "address": "10.0.0.1", "slots": 2}
     assert found["remarks"] == ["It is a rehearsal."]

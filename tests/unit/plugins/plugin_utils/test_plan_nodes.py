@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import brings, reported, request
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import brings, builder, reported, request
 
 V100 = {
     "vendor": "nvidia",
@@ -135,3 +135,22 @@ def test_slots_are_counted_as_for_the_hostfile(
 
 def test_a_node_without_a_link_has_no_address() -> None:
     assert brings(Node("a", {}), "cpu") == {"interface": "", "address": "", "slots": 1}
+
+
+X86 = {"machine": "x86_64", "glibc": "2.36", "processor": 3}
+BUILDERS = [
+    ({}, None),
+    ({"a": X86}, "a"),
+    ({"a": X86, "b": X86}, "a"),
+    ({"a": X86, "b": {**X86, "glibc": "2.9"}}, "b"),
+    ({"a": X86, "b": {**X86, "processor": 2}}, "b"),
+    ({"a": {**X86, "processor": 4}, "b": {**X86, "glibc": "2.39", "processor": 2}}, "a"),
+    # What two of three nodes can use.
+    ({"a": {"machine": "aarch64", "glibc": "2.17"}, "b": X86, "c": X86}, "b"),
+    ({"a": {"machine": "x86_64"}}, "a"),
+]
+
+
+@pytest.mark.parametrize(("found", "name"), BUILDERS)
+def test_builder_is_the_node_whose_wheels_run_on_the_others(found: dict[str, dict[str, Any]], name: str | None) -> None:
+    assert builder(found) == name
