@@ -85,12 +85,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_choice import (
-    Circumstances,
-    choose,
-    toolkit_minors,
-)
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_choice import Circumstances, choose
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import toolkits_for
 
 
 def _accelerator(given: str, torch: Mapping[str, Any]) -> str:
@@ -123,7 +120,7 @@ def deepspeed_ops(
     cuda = str(torch.get("cuda") or "")
     # DeepSpeed then compares nothing, and torch only the major versions.
     bound = found["nvcc"] and str(where.variables.get("DS_SKIP_CUDA_CHECK", "0")) != "1"
-    minors = toolkit_minors(str(version), cuda, rows("deepspeed")) if cuda and version and bound else []
+    minors = list(toolkits_for(str(version), cuda)) if cuda and version and bound else []
     return {**found, "nvcc_versions": minors}
 
 

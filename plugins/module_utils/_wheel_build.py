@@ -60,7 +60,7 @@ class Wish:
     :param switches: variables that decide what is built. variables: others, which only say by what.
     :param options: words for the build; scope: where setup.py finds them, C(command) or C(global).
     :param architectures: compute capabilities such as 8.0, or names such as gfx90a.
-    :param nvcc_versions: minor versions of nvcc that will do; none where any will.
+    :param nvcc: whether the build calls nvcc. nvcc_versions: minor versions of nvcc that will do; none where any will.
     :param native: whether the code is for the very processor that compiles it.
     :param isolated: whether it is built in an environment of its own, as suits what compiles nothing.
     :param memory: GiB that one compiler takes. jobs: compilers at once, 0 for what cores and memory allow.
@@ -74,6 +74,7 @@ class Wish:
     scope: str = "command"
     substitutions: Sequence[Mapping[str, str]] = ()
     cuda_home: str = ""
+    nvcc: bool = False
     nvcc_versions: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     architectures: Sequence[str] = ()
@@ -292,6 +293,11 @@ def obstacles(wish: Wish, node: Node, find: Callable[[str], str | None]) -> list
         found.append(
             f"{wish.name} is built by nvcc {' or '.join(wish.nvcc_versions)} for this torch, and {there}; install CUDA "
             f"{wish.nvcc_versions[-1]} by the role cuda_toolkit, or name its folder."
+        )
+    elif wish.nvcc and not nvcc:
+        found.append(
+            f"The build of {wish.name} calls nvcc, and no toolkit is known here; install one by the role cuda_toolkit, "
+            "or name its folder."
         )
     if _older(node.packages.get("pip", ""), _LEAST_PIP):
         found.append(f"{wish.prefix} needs pip {_LEAST_PIP} or newer for this build; install it there.")

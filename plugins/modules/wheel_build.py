@@ -92,6 +92,10 @@ options:
     description: The file on the node in which the role C(cuda_toolkit) has noted what it proved.
     type: path
     default: ""
+  nvcc:
+    description: Whether the build calls nvcc. Without a toolkit it is then refused.
+    type: bool
+    default: false
   nvcc_versions:
     description:
       - The versions of nvcc, such as V(13.0), with which the build may be made; with another it is refused. Empty takes
@@ -282,6 +286,7 @@ def _wish(params: dict[str, Any], source: Source) -> build.Wish:
         scope=params["build_options_scope"],
         substitutions=params["substitutions"],
         cuda_home=toolkit.home,
+        nvcc=params["nvcc"],
         nvcc_versions=params["nvcc_versions"],
         variables={**toolkit.variables, **_strings(params["variables"])},
         architectures=params["architectures"],
@@ -373,6 +378,7 @@ def main() -> None:
             },
             "cuda_home": {"type": "path", "default": ""},
             "cuda_record": {"type": "path", "default": ""},
+            "nvcc": {"type": "bool", "default": False},
             "nvcc_versions": {"type": "list", "elements": "str", "default": []},
             "architectures": {"type": "list", "elements": "str", "default": []},
             "native": {"type": "bool", "default": False},

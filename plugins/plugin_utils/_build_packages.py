@@ -10,6 +10,12 @@ from typing import Any
 HEADERS = "headers"
 
 
+# The pip that takes several settings for a build, and what the build scripts of extensions of torch import.
+_REQUIREMENTS = ("pip>=23.1", "setuptools", "wheel", "ninja", "packaging")
+# Before it, torch.utils.cpp_extension imports what setuptools 70 took out of pkg_resources.
+_TORCH_WITHOUT_PKG_RESOURCES = (2, 4)
+
+
 class BuildPackagesError(ValueError):
     """Something is needed that is not known here; the text is a sentence for the user."""
 
@@ -42,3 +48,14 @@ def _headers(facts: Mapping[str, Any], family: str, python: str, names: Mapping[
     if family == "RedHat" and names["system_python"].get(str(facts.get("distribution_major_version"))) == minor:
         return [names["RedHat_system"]]
     return [names[family].format(minor=minor)]
+
+
+def requirements(torch: str) -> list[str]:
+    """What a build of extensions of torch imports, as requirements for the environment.
+
+    :param torch: its version; empty where there is none.
+    """
+    numbers = tuple(int(part) for part in torch.split("+", maxsplit=1)[0].split(".")[:2] if part.isdigit())
+    if numbers and numbers < _TORCH_WITHOUT_PKG_RESOURCES:
+        return ["setuptools<70" if name == "setuptools" else name for name in _REQUIREMENTS]
+    return list(_REQUIREMENTS)

@@ -166,17 +166,3 @@ def _needs(row: Row, where: Circumstances, found: Choice) -> None:
         found.python_packages += row.get("python_packages", [])
     found.nvcc = found.nvcc or (bool(row.get("nvcc")) and where.accelerator == "cuda")
     found.native = found.native or bool(row.get("native")) or (row["op"] == "fused_adam" and where.accelerator == "cpu")
-
-
-def toolkit_minors(version: str, cuda: str, table: Mapping[str, Any]) -> list[str]:
-    """The minor versions of nvcc by which ops for a torch can be built, that of torch last.
-
-    :param cuda: of torch. table: the content of data/deepspeed.yml.
-    """
-    for row in table["toolkits"]:
-        begins = "from" not in row or key(version) >= key(row["from"])
-        ends = "to" not in row or key(version) <= key(row["to"])
-        if begins and ends and cuda in row["minors"]:
-            major = f"{cuda.split('.', maxsplit=1)[0]}."
-            return [minor for minor in row["minors"] if minor.startswith(major) and minor != cuda] + [cuda]
-    return [cuda]

@@ -110,6 +110,8 @@ OBSTACLES = [
         ["built by nvcc 12.5 or 12.6 for this torch, and the toolkit /usr/local/cuda-13.0 is 13.0; install CUDA 12.6"],
     ),
     ({"nvcc_versions": ["13.0"]}, {"nvcc": ""}, everything, ["and no toolkit is known here"]),
+    ({"nvcc": True}, {"nvcc": ""}, everything, ["The build of apex calls nvcc, and no toolkit is known here"]),
+    ({"nvcc": True}, {}, everything, []),
 ]
 
 

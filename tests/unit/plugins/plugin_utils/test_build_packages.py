@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._build_packages import BuildPackagesError, packages
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._build_packages import (
+    BuildPackagesError,
+    packages,
+    requirements,
+)
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
 
 TABLE = rows("build_packages")
@@ -41,3 +45,11 @@ def test_needs_have_the_names_of_the_distribution(needs, facts, python, names):
 def test_need_that_nobody_knows_is_a_sentence():
     with pytest.raises(BuildPackagesError, match="'compilr' is nothing that builds need; known are headers, compiler"):
         packages(["compilr"], DEBIAN, "", TABLE)
+
+
+@pytest.mark.parametrize(
+    ("torch", "setuptools"),
+    [("2.13.0+cu130", "setuptools"), ("", "setuptools"), ("2.4.0", "setuptools"), ("2.3.1+cu121", "setuptools<70")],
+)
+def test_old_torch_needs_an_old_setuptools(torch, setuptools):
+    assert requirements(torch) == ["pip>=23.1", setuptools, "wheel", "ninja", "packaging"]

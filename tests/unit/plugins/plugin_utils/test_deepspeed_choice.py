@@ -6,11 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_choice import (
-    Circumstances,
-    choose,
-    toolkit_minors,
-)
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_choice import Circumstances, choose
 
 ROWS = rows("deepspeed_ops")["ops"]
 CUDA = Circumstances("0.19.8", "cuda", ["7.0", "8.0"])
@@ -124,21 +120,3 @@ def test_needs_of_the_ops_are_known(wish, where, needs):
 
 def test_switch_by_deepspeeds_own_name_has_the_needs_of_its_op():
     assert chosen({}, CUDA, {"DS_BUILD_AIO": "1"})["packages"] == ["libaio"]
-
-
-MINORS = [
-    ("0.19.8", "12.6", "12.6", "12.8"),
-    ("0.9.5", "12.1", "12.1", "12.0"),
-]
-
-
-@pytest.mark.parametrize(("version", "cuda", "last", "among"), MINORS)
-def test_toolkits_of_the_same_major_will_do_where_deepspeed_says_so(version, cuda, last, among):
-    found = toolkit_minors(version, cuda, rows("deepspeed"))
-    assert found[-1] == last
-    assert among in found
-    assert {minor.split(".")[0] for minor in found} == {cuda.split(".")[0]}
-
-
-def test_cuda_13_needs_the_exact_toolkit():
-    assert toolkit_minors("0.19.8", "13.0", rows("deepspeed")) == ["13.0"]
