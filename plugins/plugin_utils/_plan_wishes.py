@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS, flag
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import shown
 
 Values = Mapping[str, Any]
@@ -78,6 +78,10 @@ def _deepspeed(values: Values) -> str | None:
     return wheel["version"].partition("+")[0] if wheel else _text(values, "deepspeed_version")
 
 
+def _mismatch(values: Values) -> bool | None:
+    return True if flag(values.get("apex_allow_cuda_minor_mismatch", False)) else None
+
+
 def _bf16(values: Values) -> bool | None:
     config = values.get("hostfile_config")
     section = config.get("bf16") if isinstance(config, dict) else None
@@ -93,6 +97,8 @@ WISHES: Mapping[str, Wish] = {
     "torch_build": Wish(("torch_build",), lambda values: _text(values, "torch_build")),
     "cuda": Wish(("cuda_toolkit_versions",), _cuda),
     "deepspeed": Wish(("deepspeed_version", "deepspeed_wheel"), _deepspeed),
+    "apex": Wish(("apex_ref",), lambda values: _text(values, "apex_ref")),
+    "apex_mismatch": Wish(("apex_allow_cuda_minor_mismatch",), _mismatch),
     "bf16": Wish(("hostfile_precision", "hostfile_config"), _bf16),
 }
 VARIABLES = tuple(dict.fromkeys(name for wish in WISHES.values() for name in wish.variables))

@@ -129,7 +129,8 @@ def _apex(
         said = "apex is built for CUDA, and torch computes without it here; leave apex out."
         return None, [Remark("apex", said)] if wanted else []
     ref = wishes.apex if wishes.apex not in ("", "fitting") else str(curated.get("apex") or apex_for(torch) or "")
-    if own != toolkit:
+    alike = wishes.apex_mismatch and own.split(".", maxsplit=1)[0] == str(toolkit).split(".", maxsplit=1)[0]
+    if own != toolkit and not alike:
         said = (
             f"apex compiles only with the very CUDA of torch: that is {own}, and {VARIABLES['cuda']} begins with "
             f"{toolkit}; make them equal, or leave apex out."

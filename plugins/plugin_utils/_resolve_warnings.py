@@ -79,7 +79,7 @@ def _of_all(candidate: Candidate, wishes: Wishes, groups: Sequence[Group], accel
     if candidate.torch_cuda and candidate.cuda != candidate.torch_cuda:
         yield (
             f"The toolkit is CUDA {candidate.cuda} and torch's CUDA is {candidate.torch_cuda}: DeepSpeed's ops compile "
-            "so, apex does not."
+            f"so, apex does {'because it is allowed to' if candidate.apex else 'not'}."
         )
     if minor(candidate.python) in candidate.row.get("python_torch_only", ()):
         yield (

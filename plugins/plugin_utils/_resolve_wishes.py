@@ -44,6 +44,7 @@ class Wishes:
     cuda: str = ""
     deepspeed: str = ""
     apex: str = ""
+    apex_mismatch: bool = False
     driver_branch: str = ""
     driver_version: str = ""
     bf16: bool = False
@@ -162,6 +163,10 @@ def _stack(reader: Reader) -> tuple[str, str, str]:
     return "", "", ""
 
 
+def _flag(given: Mapping[str, Any], name: str) -> bool:
+    return str(given.get(name)).strip().lower() in ("true", "yes", "1", "on")
+
+
 def read(given: Mapping[str, Any]) -> Reading:
     """The wishes of a mapping; see the filter resolve_stack for its keys."""
     reader = Reader(given)
@@ -196,8 +201,9 @@ def read(given: Mapping[str, Any]) -> Reading:
         cuda=_cuda(reader),
         deepspeed=reader.version("deepspeed", reader.text("deepspeed", deepspeeds()), deepspeeds(), "DeepSpeed"),
         apex=_apex(reader),
+        apex_mismatch=_flag(given, "apex_mismatch"),
         driver_branch=branch,
         driver_version=version,
-        bf16=str(given.get("bf16")).strip().lower() in ("true", "yes", "1", "on"),
+        bf16=_flag(given, "bf16"),
     )
     return Reading(wishes, tuple(reader.faults), tuple(reader.warnings), reader.meant)

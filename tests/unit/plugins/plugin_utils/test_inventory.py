@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import (
     address_problems,
     connection_problems,
+    depot_problems,
     group_problems,
     inventory_problems,
     knob_problems,
@@ -238,3 +239,12 @@ def test_an_ordinary_inventory_has_no_problem() -> None:
 )
 def test_hosts_are_named_as_far_as_a_reader_follows(hosts: list[str], everyone: list[str], words: str) -> None:
     assert named(hosts, everyone) == words
+
+
+def test_depot_without_a_host_is_a_problem() -> None:
+    given: dict[str, Any] = {"a": {"cluster_depot_url": "http://depot/fromzero"}, "b": {}}
+    assert (
+        "there is no group 'depot' with the host that serves there" in depot_problems({"nodes": ["a", "b"]}, given)[0]
+    )
+    assert depot_problems({"nodes": ["a", "b"], "depot": ["d"]}, given) == []
+    assert depot_problems({"nodes": ["a", "b"]}, {"a": {"cluster_depot_url": ""}, "b": {}}) == []

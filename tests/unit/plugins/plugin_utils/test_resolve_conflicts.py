@@ -531,28 +531,28 @@ CONFLICTS: list[tuple[str, dict[str, Any], dict[str, Any], Expected, str]] = [
                 "11.8",
             )
         ],
-        "Leave apex_version out",
+        "Leave apex_ref out",
     ),
     (
         "seeds/000: apex with CUDA 11.5",
         {"cuda": "11.5", "torch": "1.13.0+cu117", "apex": "22.03"},
         cluster(node("v100")),
         [("apex", [], "that is 11.7, and cuda_toolkit_versions begins with 11.5")],
-        "Leave apex_version out (it is 22.03)",
+        "Leave apex_ref out (it is 22.03)",
     ),
     (
         "apex on CPUs",
         {"accelerator": "cpu", "apex": True},
         cluster(node()),
         [("apex", [], "apex is built for CUDA, and torch computes without it here; leave apex out.")],
-        "Leave apex_version out",
+        "Leave apex_ref out",
     ),
     (
         "apex with a python that is too old",
         {"apex": "6424da3b4faa6c8f062da4a48c424fff3f02d42d", "torch": "2.8.0", "python": "3.9"},
         cluster(node("a100")),
         [("apex", [], "it needs python 3.10 or newer, and 3.9 is planned")],
-        "Leave apex_version out",
+        "Leave apex_ref out",
     ),
     (
         "DeepSpeed 0.13.5 with torch 2.4",
@@ -825,7 +825,7 @@ CONFLICTS: list[tuple[str, dict[str, Any], dict[str, Any], Expected, str]] = [
         {"apex": {"ref": "25.09"}},
         cluster(node("a100")),
         [("apex", [], "it must be a ref of apex's repository, true or false")],
-        "Leave apex_version out",
+        "Leave apex_ref out",
     ),
     (
         "a wish by another name",

@@ -1,0 +1,1 @@
+"""The part of apex that is Python."""
