@@ -254,6 +254,16 @@ def limit_problems(nodes: Sequence[str], hosts: Sequence[str]) -> list[str]:
     return [f"--limit leaves {named(hosts)}, which is not in group 'nodes'; name at least one node there."]
 
 
+def depot_problems(groups: Groups, given: Given) -> list[str]:
+    """An address of a depot without a host that could be given what it is to serve."""
+    if groups.get("depot") or not any(values.get("cluster_depot_url") for values in given.values()):
+        return []
+    return [
+        "cluster_depot_url is set, and there is no group 'depot' with the host that serves there; list that host, so "
+        "that wheels can be put there, or leave the address out."
+    ]
+
+
 def inventory_problems(groups: Groups, given: Given, options: Options) -> list[str]:
     """All that is wrong with an inventory, in the order in which a reader would repair it.
 
@@ -267,4 +277,5 @@ def inventory_problems(groups: Groups, given: Given, options: Options) -> list[s
         *connection_problems(nodes, given),
         *address_problems(nodes, given),
         *variable_problems(nodes, given, options),
+        *depot_problems(groups, given),
     ]
