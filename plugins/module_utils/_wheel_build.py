@@ -245,13 +245,19 @@ def _held(folder: Path) -> bool:
 
 
 def progress(folder: Path) -> dict[str, Any]:
-    """How far a build is: seconds since it began, and the last count of compiled files that ninja printed."""
+    """How far a build is: seconds since it began, and what ninja printed of compiled files, of each extension anew."""
     try:
         began = (folder / "job.json").stat().st_mtime
     except OSError:
         return {"seconds": 0, "steps": ""}
     steps = _STEP.findall(_log(folder))
-    return {"seconds": max(0, round(time.time() - began)), "steps": " of ".join(steps[-1]) if steps else ""}
+    seconds = max(0, round(time.time() - began))
+    if not steps:
+        return {"seconds": seconds, "steps": ""}
+    done = "{} of {}".format(*steps[-1])
+    extensions = sum(1 for number, _all in steps if number == "1")
+    several = f"{len(steps)} files in {extensions} extensions, of the last {done}"
+    return {"seconds": seconds, "steps": several if extensions > 1 else f"{done} files"}
 
 
 def _log(folder: Path) -> str:

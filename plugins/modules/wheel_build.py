@@ -225,10 +225,10 @@ state:
   type: str
   sample: finished
 progress:
-  description: Seconds since the build began, and how many files of how many are compiled, as far as that is known.
+  description: Seconds since the build began, and how many files are compiled, as far as that is known.
   returned: success
   type: dict
-  sample: {"seconds": 250, "steps": "12 of 37"}
+  sample: {"seconds": 250, "steps": "12 of 37 files"}
 """
 
 import os

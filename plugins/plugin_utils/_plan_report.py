@@ -116,6 +116,18 @@ def _package_change(name: str, found: str | None, wanted: str) -> str:
     return f"{name} {found} stays." if _same(found, wanted) else f"{name} {found} is replaced by {wanted}."
 
 
+def _apex_change(plan: Mapping[str, Any], records: Mapping[str, Any]) -> str:
+    """Every apex calls itself by one version; what role apex has noted tells which it is."""
+    ref = str(plan["apex"]["ref"])
+    # A tag is short; of a commit ten digits will do.
+    name = f"apex {ref if len(ref) < 40 else ref[:10]}"
+    if ref in ((records.get("apex") or {}).get("asked") or ()):
+        return f"{name} stays."
+    capabilities = f" for {', '.join(plan['architectures'])}" if plan.get("architectures") else ""
+    where = f", on {plan['builder']}" if plan.get("builder") else ""
+    return f"{name} is installed, built once{where}{capabilities}."
+
+
 def _environment_changes(planned: Planned) -> Iterator[tuple[str, str]]:
     parts = headline(planned.plan)
     wanted = {"torch": parts.get("torch"), "deepspeed": parts.get("DeepSpeed")}
@@ -132,6 +144,8 @@ def _environment_changes(planned: Planned) -> Iterator[tuple[str, str]]:
         for package, version in wanted.items():
             if version:
                 yield name, _package_change(package, installed.get(package), version)
+        if planned.plan.get("apex"):
+            yield name, _apex_change(planned.plan, found.get("records") or {})
 
 
 def changes(planned: Planned) -> list[str]:

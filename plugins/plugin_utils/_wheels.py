@@ -117,5 +117,5 @@ def told(name: str, host: str, progress: Mapping[str, Any]) -> str:
     """How far a build is, for a reader who waits."""
     minutes, seconds = divmod(int(progress.get("seconds") or 0), 60)
     past = f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
-    steps = f", {progress['steps']} compiled" if progress.get("steps") else ""
+    steps = f", compiled {progress['steps']}" if progress.get("steps") else ""
     return f"{name} is being built on {host}: {past}{steps}"

@@ -37,7 +37,8 @@ PROVED = {"code", "doc", "run", "secondary", "memory", "code; builds memory"}
 LISTS = [
     ("cuda", "majors"), ("cuda", "minors"), ("cuda", "releases"), ("torch", "releases"), ("torch", "kernels"),
     ("torch", "rocm_kernels"), ("deepspeed", "rules"), ("deepspeed", "pydantic"), ("deepspeed", "toolkits"),
-    ("apex", "releases"), ("drivers", "branches"), ("drivers", "kernel_modules"),
+    ("apex", "releases"), ("apex", "checks"), ("drivers", "branches"), ("drivers", "kernel_modules"),
+    ("deepspeed_ops", "ops"), ("build_packages", "needs"),
 ]  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def test_every_row_says_where_it_is_from_and_how_it_was_proved(name: str, part: 
         assert row["verified"] in PROVED, row
 
 
-@pytest.mark.parametrize("name", ["cuda", "torch", "deepspeed", "apex", "drivers", "stacks"])
+@pytest.mark.parametrize("name", ["cuda", "torch", "deepspeed", "deepspeed_ops", "apex", "drivers", "stacks"])
 def test_versions_are_text(name: str) -> None:
     def numbers(value: Any, path: str = name) -> list[str]:
         if isinstance(value, dict):
@@ -282,3 +283,28 @@ def test_gpus_of_the_other_tests_are_those_of_the_table() -> None:
     capabilities = {row["name"]: row["compute_capabilities"] for row in rows("gpus")["architectures"]}
     for name in ("k80", "p100", "v100s", "t4", "a100", "3090", "4090", "h100", "b200", "b300", "5090", "gb10", "rubin"):
         assert gpu(name)["compute_capability"] in capabilities[gpu(name)["architecture"]]
+
+
+OPS = rows("deepspeed_ops")["ops"]
+SPEC = {"op", "switch", "accelerators", "absent_to", "gone_from", "nvcc", "native", "capability_from", "packages"}
+SPEC |= {"python_packages", "variables", "asks", "auto", "source", "verified"}
+
+
+@pytest.mark.parametrize("row", OPS, ids=lambda row: row["op"])
+def test_an_op_is_of_releases_accelerators_and_packages_that_there_are(row: dict[str, Any]) -> None:
+    assert set(row) <= SPEC
+    assert re.fullmatch(r"DS_BUILD_[A-Z_]+", row["switch"])
+    assert set(row["accelerators"]) <= {"cuda", "rocm", "cpu"}
+    assert {row[bound] for bound in ("absent_to", "gone_from") if bound in row} <= set(DEEPSPEEDS)
+    assert set(row.get("packages", ())) <= {need["need"] for need in rows("build_packages")["needs"]}
+    # What the CPU alone computes is compiled for the processor that is there.
+    assert row.get("native") or row["accelerators"] != ["cpu"]
+
+
+def test_ops_and_switches_are_there_once() -> None:
+    assert len({row["op"] for row in OPS}) == len({row["switch"] for row in OPS}) == len(OPS)
+
+
+@pytest.mark.parametrize("apex", APEXES)
+def test_an_apex_has_a_test_of_nvcc_that_is_known(apex: str) -> None:
+    assert APEXES[apex]["check"] in {check["check"] for check in rows("apex")["checks"]}

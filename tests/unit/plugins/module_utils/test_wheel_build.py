@@ -199,7 +199,9 @@ def test_end_without_a_wheel_is_a_sentence(tmp_path, wish, ended, sentence):
 def test_progress_is_what_ninja_printed_last(tmp_path):
     (tmp_path / "job.json").write_text("{}")
     (tmp_path / "log.txt").write_text("[1/9] c++ a\n  [2/9] c++ b\n[3/9] nvcc c\n")
-    assert build.progress(tmp_path)["steps"] == "3 of 9"
+    assert build.progress(tmp_path)["steps"] == "3 of 9 files"
+    (tmp_path / "log.txt").write_text("[1/2] c++ a\n[2/2] c++ b\n[1/9] nvcc c\n[2/9] nvcc d\n")
+    assert build.progress(tmp_path)["steps"] == "4 files in 2 extensions, of the last 2 of 9"
     assert build.progress(tmp_path / "none") == {"seconds": 0, "steps": ""}
 
 

@@ -151,3 +151,18 @@ def test_a_report_has_table_stack_reasons_changes_and_warnings() -> None:
     assert changed.startswith("To come:\n  node1: driver")
     assert warned == "Warnings:\n  d is old."
     assert "Warnings" not in report(Planned(PLAN, NODES))
+
+
+APEX = [
+    ({}, "apex 25.09 is installed, built once, on node1 for 7.0, 8.0."),
+    ({"apex": {"asked": ["git+https://host/apex", "25.05"]}}, "apex 25.09 is installed, built once, on node1"),
+    ({"apex": {"asked": ["git+https://host/apex", "25.09"]}}, "apex 25.09 stays."),
+]
+
+
+@pytest.mark.parametrize(("records", "words"), APEX)
+def test_build_of_apex_is_told_with_its_place(records: dict[str, Any], words: str) -> None:
+    plan = {**PLAN, "apex": {"ref": "25.09"}, "architectures": ["7.0", "8.0"], "builder": "node1"}
+    there = {"exists": True, "prefix": "/env", "python": "3.11.2", "packages": {}, "records": records}
+    found = changes(Planned(plan, {"node1": NODES["node1"]}, environments={"node1": there}))
+    assert words in "\n".join(found)
