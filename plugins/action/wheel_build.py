@@ -56,6 +56,8 @@ class ActionModule(ActionBase):
         if path is None:
             yield None, given
             return
+        if path.is_dir():
+            path = path / str(given.pop("subdirectory", ""))
         archive = pack(path) if path.is_dir() else path
         try:
             # The node knows it by its sum before it has it.

@@ -47,8 +47,8 @@ _value:
   description:
     - C(ref); C(switches), variables; C(options) and their C(scope); C(substitutions); C(submodules); C(nvcc) and
       C(nvcc_versions) - all as M(fromzero.deepspeed.wheel_build) takes them.
-    - C(extensions), the modules that must be there; C(problems), sentences; C(namesake), a sentence where another
-      package of that name is installed.
+    - C(extensions), the modules that must be there; C(problems), sentences about what cannot be; C(remarks), sentences
+      about what is worth knowing, such as another package of that name.
   type: dict
   sample:
     ref: "25.09"
@@ -61,13 +61,13 @@ _value:
     nvcc_versions: ["13.0"]
     extensions: [apex_C, amp_C, fused_layer_norm_cuda]
     problems: []
-    namesake: ""
+    remarks: []
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._apex import Wish, build, contrib_problems, namesake
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._apex import Wish, build
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
 
@@ -81,13 +81,9 @@ def apex_build(
     allow_minor: bool = False,
 ) -> dict[str, Any]:
     """See DOCUMENTATION."""
-    table = rows("apex")
     names = [str(name) for name in contrib]
-    known = plain(environment)
     wish = Wish(ref=str(ref), build=str(build_of), contrib=names, allow_minor=bool(allow_minor))
-    found = build(wish, known, table)
-    found["problems"] += contrib_problems(names, table["contrib"]["switches"])
-    return {**found, "namesake": namesake(known["packages"].get("apex", ""), table)}
+    return build(wish, plain(environment), rows("apex"))
 
 
 class FilterModule:

@@ -10,9 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._memory import available, compilers
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_sources import UV_VARIABLES, Sources, of_uv
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import ask, search_path
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import Requirement, nearest, parse
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import (
+    Requirement,
+    RequirementError,
+    canonical,
+    nearest,
+    parse,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, Runner
 
 _OFFERED = re.compile(r"\(from versions: (?P<versions>[^)]*)\)")
@@ -28,6 +35,11 @@ _UNREACHABLE = re.compile(
 )
 _FETCHED = re.compile(r"Failed to fetch: `?(?P<url>[^`\s]+)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_SPEC = r"(?:\[[^\]]*\])?\s*(?:(?:===?|>=|<=|!=|~=|>|<)\s*[^\s,;)]+)(?:\s*,\s*(?:===?|>=|<=|!=|~=|>|<)\s*[^\s,;)]+)*"
+_VERSIONED = rf"(?:[A-Za-z0-9][\w.-]*)(?:{_SPEC}|\s+v?\d[\w.+!-]*)?"
+# "greedy==1.0 depends on torch==2.12.0" of uv, "greedy 1.0 depends on torch==2.12.0" of pip.
+_NAMED = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
+_DEPENDS = re.compile(rf"(?P<who>{_VERSIONED}) depends? on (?P<what>[A-Za-z0-9][\w.-]*{_SPEC})")
 _GIB_PER_COMPILER = 2
 
 
@@ -44,6 +56,7 @@ class Wish:
     :param sources: places on top of the node's own configuration.
     :param installer: auto, uv or pip.
     :param uv_version: the uv to install where the environment has none.
+    :param keep: names of packages that stay as they are where they are installed.
     :param reinstall: install again what is there in the wanted version.
     :param environment: variables for the installer and what it builds.
     :param jobs: compilers at once, 0 for what cores and memory allow.
@@ -56,6 +69,8 @@ class Wish:
     installer: str = "auto"
     uv_version: str = ""
     constraints: Sequence[str] = ()
+    keep: Sequence[str] = ()
+    dependencies: bool = True
     build_isolation: bool = True
     from_source: Sequence[str] = ()
     cache: bool = True
@@ -100,16 +115,6 @@ def missing(requirements: Sequence[Requirement], installed: Mapping[str, Install
         if wanted.name not in installed
         or not any(wanted.accepts(text) for text in (installed[wanted.name].version, installed[wanted.name].metadata))
     ]
-
-
-def compiler_jobs(cores: int, available_kib: int) -> int:
-    """How many compilers may run at once: no more than cores, and 2 GiB of memory for each."""
-    return max(1, min(cores, available_kib // (_GIB_PER_COMPILER * 1024 * 1024)))
-
-
-def _jobs_here() -> int:
-    found = re.search(r"^MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
-    return compiler_jobs(len(os.sched_getaffinity(0)), int(found.group(1)) if found else 0)
 
 
 def _tail(finished: Finished, lines: int = 12) -> str:
@@ -171,12 +176,13 @@ class Installer:
         return [version.strip() for version in found["versions"].split(",") if version != "none"] if found else []
 
     def _variables(self) -> dict[str, str]:
-        jobs = str(self._wish.jobs or _jobs_here())
+        jobs = str(self._wish.jobs or compilers(len(os.sched_getaffinity(0)), available(), _GIB_PER_COMPILER))
         return {"MAX_JOBS": jobs, **search_path(self._wish.prefix, self._environment)}
 
     def _build_options(self) -> list[str]:
-        isolation = [] if self._wish.build_isolation else ["--no-build-isolation"]
-        return [*isolation, *(f"--no-binary={name}" for name in self._wish.from_source)]
+        switches = [] if self._wish.build_isolation else ["--no-build-isolation"]
+        switches += [] if self._wish.dependencies else ["--no-deps"]
+        return [*switches, *(f"--no-binary={name}" for name in self._wish.from_source)]
 
     def _pip_options(self, sources: Sources) -> list[str]:
         return ["--disable-pip-version-check", "--no-input", *sources.options("--index-url", "--extra-index-url")]
@@ -205,10 +211,55 @@ class Installer:
         return self._run([self._uv, "pip", "install", *options, *requirements], "", variables, self._wish.timeout)
 
 
+def wanted_of(kept: str, said: str) -> list[tuple[str, str]]:
+    """Who wants what of a package, by the words of a failed resolution of uv or pip.
+
+    :param kept: the normalised name of the package.
+    :param said: all that the installer said.
+    :return: pairs such as ("greedy 1.0", "torch==2.12.0"), one for each package and wish.
+    """
+    pairs: dict[tuple[str, str], str] = {}
+    for found in _DEPENDS.finditer(" ".join(said.split())):
+        who, what = found["who"].replace("==", " "), re.sub(r"\s+", "", found["what"]).rstrip(".")
+        names = [match[0] for match in map(_NAMED.match, (who, what)) if match]
+        if canonical(names[-1]) == kept:
+            pairs.setdefault((canonical(names[0]), what), who)
+    return [(who, what) for (_name, what), who in pairs.items()]
+
+
+def _moved(kept: Mapping[str, str], finished: Finished, failed: str) -> str:
+    """The sentence about what is kept and would have been exchanged; empty where nothing would."""
+    said = f"{finished.stderr}\n{finished.stdout}"
+    for package, version in kept.items():
+        pairs = [(who, what) for who, what in wanted_of(package, said) if not _fits(what, version)]
+        if pairs:
+            wants = ", ".join(f"{who} wants {what}" for who, what in pairs[:3])
+            return (
+                f"{failed}, because {package} {version}, which is there and stays, would have to be exchanged: "
+                f"{wants}. Take versions that fit {package} {version}, leave out what does not, or install the "
+                f"{package} that is wanted first."
+            )
+    return ""
+
+
+def _fits(text: str, version: str) -> bool:
+    """Whether a version satisfies what a package wants; what cannot be read does not count as a reason."""
+    try:
+        return parse(text).accepts(version)
+    except RequirementError:
+        # != and ~= are not read here, and may well be the reason.
+        return False
+
+
+def _failed(name: str, wish: Wish, wanted: Sequence[Requirement]) -> str:
+    """How each sentence about a failure begins."""
+    specs = ", ".join(_CREDENTIALS.sub("***@", requirement.text) for requirement in wanted)
+    return f"{name} could not install {specs} into {wish.prefix}"
+
+
 def _sentence(installer: Installer, name: str, wish: Wish, wanted: Sequence[Requirement], finished: Finished) -> str:
     """Why an installation failed, and what to do."""
-    specs = ", ".join(_CREDENTIALS.sub("***@", requirement.text) for requirement in wanted)
-    failed = f"{name} could not install {specs} into {wish.prefix}"
+    failed = _failed(name, wish, wanted)
     if finished.rc is None:
         remedy = "give it more time, or wheels that need no compiling"
         return f"{failed} within {wish.timeout:g} s; {remedy}.\n{_tail(finished)}"
@@ -286,13 +337,30 @@ def bring(run: Runner, wish: Wish, environment: Mapping[str, str], *, dry: bool 
         for requirement in wish.requirements
         if requirement not in wanted
     ]
+    # What is kept takes part in the resolution, so that what comes along suits it too.
+    asked = {requirement.name for requirement in wish.requirements}
+    stays = {
+        package: before[package]
+        for package in dict.fromkeys(map(canonical, wish.keep))
+        if package in before and package not in asked
+    }
+    kept += [f"{package}=={found.metadata}" for package, found in stays.items()]
     texts = [requirement.text for requirement in wanted]
     present = {requirement.text for requirement in wanted if requirement.name in before}
     again = [text for text in texts if text in present and (wish.reinstall or parse(text).file)]
     finished = installer.install(name, [*texts, *kept], again)
     if finished.rc != 0:
-        raise PackagesError(_sentence(installer, name, wish, wanted, finished))
+        versions = {package: found.version for package, found in stays.items()}
+        moved = _moved(versions, finished, _failed(name, wish, wanted))
+        raise PackagesError(moved or _sentence(installer, name, wish, wanted, finished))
     after = look(run, wish.prefix, environment)
+    for package, there in stays.items():
+        now = after.get(package)
+        if now != there:
+            raise PackagesError(
+                f"{name} exchanged {package} {there.version} in {wish.prefix} for {now.version if now else 'nothing'}, "
+                f"although it was told to keep it. Install the {package} that was there again, and report this."
+            )
     for requirement in missing(wish.requirements, after):
         found = after.get(requirement.name)
         raise PackagesError(

@@ -53,6 +53,7 @@ class Source:
     :param kind: INDEX, GIT, ARCHIVE or FOLDER.
     :param place: a requirement, the address of a repository, an address or a path.
     :param ref: of a repository: a branch, a tag or a commit; empty for its default branch.
+    :param subdirectory: where in a repository or an archive the project is.
     """
 
     kind: str
@@ -60,9 +61,10 @@ class Source:
     ref: str = ""
     checksum: str = ""
     submodules: bool = False
+    subdirectory: str = ""
 
 
-def parse_source(text: str, checksum: str = "", submodules: bool = False) -> Source:
+def parse_source(text: str, checksum: str = "", submodules: bool = False, subdirectory: str = "") -> Source:
     """
     :param text: name==version, git+<address>@<ref>, the address or the absolute path of an archive, the path of a
         folder.
@@ -78,11 +80,12 @@ def parse_source(text: str, checksum: str = "", submodules: bool = False) -> Sou
         # An @ in front of the host is that of an account.
         host, slash, path = rest.partition("/")
         path, _at, ref = path.rpartition("@") if "@" in path else (path, "", "")
-        return Source(GIT, f"{scheme}://{host}{slash}{path}", ref, submodules=submodules)
+        address = f"{scheme}://{host}{slash}{path}"
+        return Source(GIT, address, ref, submodules=submodules, subdirectory=_below(subdirectory))
     if given.endswith(_ARCHIVES) and (given.startswith("/") or "://" in given):
-        return Source(ARCHIVE, given, checksum=checksum)
+        return Source(ARCHIVE, given, checksum=checksum, subdirectory=_below(subdirectory))
     if given.startswith("/"):
-        return Source(FOLDER, given.rstrip("/") or "/")
+        return Source(FOLDER, str(Path(given, _below(subdirectory))))
     try:
         wanted = parse(given)
     except RequirementError as error:
@@ -93,6 +96,12 @@ def parse_source(text: str, checksum: str = "", submodules: bool = False) -> Sou
             f"address of a repository with @ and a ref, an archive ({', '.join(_ARCHIVES)}) or a folder."
         )
     return Source(INDEX, given)
+
+
+def _below(subdirectory: str) -> str:
+    if ".." in Path(subdirectory).parts:
+        raise SourceError(f"The subdirectory {subdirectory!r} does not lie in the source; write a path below its root.")
+    return subdirectory.strip("/")
 
 
 def words(source: Source) -> Words:
@@ -113,12 +122,17 @@ def identity(source: Source, git: Git, fetch: Fetch, timeout: float) -> str:
 
     :raises SourceError: it cannot be found out.
     """
+    where = f" in {source.subdirectory}" if source.subdirectory else ""
+    return f"{_identity(source, git, fetch, timeout)}{where}"
+
+
+def _identity(source: Source, git: Git, fetch: Fetch, timeout: float) -> str:
     if source.kind == INDEX:
         return source.place
     if source.kind == GIT:
         return f"commit {commit(source, git, timeout)}{' with submodules' if source.submodules else ''}"
     if source.kind == FOLDER:
-        return f"files {_digest_of_folder(Path(source.place))}"
+        return f"files {digest_of_folder(Path(source.place))}"
     if source.checksum:
         return f"archive {expected_sum(source.checksum, source.place, fetch, words(source))}"
     local = local_path(source.place)
@@ -155,6 +169,12 @@ def lay_out(source: Source, folder: Path, git: Git, fetch: Fetch, timeout: float
 
     :raises SourceError: it cannot be had.
     """
+    root = _laid_out(source, folder, git, fetch, timeout) / source.subdirectory
+    _require_folder(root)
+    return root
+
+
+def _laid_out(source: Source, folder: Path, git: Git, fetch: Fetch, timeout: float) -> Path:
     if source.kind == GIT:
         _clone(source, folder, git, timeout)
         return folder
@@ -250,7 +270,11 @@ def files_of(folder: Path) -> Iterator[Path]:
             yield Path(above, name)
 
 
-def _digest_of_folder(folder: Path) -> str:
+def digest_of_folder(folder: Path) -> str:
+    """A sum over the names, the contents and the modes of what files_of() lists.
+
+    :raises SourceError: the folder is no Python project.
+    """
     digest = hashlib.sha256()
     for path in files_of(folder):
         content = str(path.readlink()) if path.is_symlink() else sum_of(path)
@@ -270,9 +294,7 @@ def _unpack(archive: Path, folder: Path) -> Path:
     except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise SourceError(f"{archive} cannot be unpacked: {error}.") from error
     entries = list(folder.iterdir())
-    root = entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
-    _require_folder(root)
-    return root
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
 
 
 def _extract(tar: tarfile.TarFile, folder: Path) -> None:

@@ -55,6 +55,21 @@ options:
     type: list
     elements: path
     default: []
+  keep:
+    description:
+      - Names of packages that must stay exactly as they are where they are installed, as torch must under the libraries
+        that use it. What is not installed is not meant.
+      - An installation that would exchange one of them fails, changes nothing, and names what wants the other version.
+      - What is installed along must suit them too.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.3.0
+  dependencies:
+    description: Whether what O(packages) need is installed along.
+    type: bool
+    default: true
+    version_added: 0.3.0
   build_isolation:
     description:
       - Build source archives in an environment of their own. Turn it off where a build needs what is installed.
@@ -122,6 +137,13 @@ EXAMPLES = r"""
     find_links: [/srv/wheelhouse]
     no_index: true
 
+- name: Install libraries without moving torch
+  fromzero.deepspeed.python_packages:
+    prefix: /opt/fromzero/envs/train
+    packages: [transformers==4.57.6, accelerate]
+    constraints: [/srv/constraints.txt]
+    keep: [torch, torchvision, torchaudio, deepspeed]
+
 - name: Install a wheel
   fromzero.deepspeed.python_packages:
     prefix: /opt/fromzero/envs/train
@@ -181,6 +203,8 @@ def _wish(params: dict[str, Any]) -> Wish:
                 "installer",
                 "uv_version",
                 "constraints",
+                "keep",
+                "dependencies",
                 "build_isolation",
                 "from_source",
                 "cache",
@@ -223,6 +247,8 @@ def main() -> None:
             "find_links": {"type": "list", "elements": "str", "default": []},
             "no_index": {"type": "bool", "default": False},
             "constraints": {"type": "list", "elements": "path", "default": []},
+            "keep": {"type": "list", "elements": "str", "default": []},
+            "dependencies": {"type": "bool", "default": True},
             "build_isolation": {"type": "bool", "default": True},
             "from_source": {"type": "list", "elements": "str", "default": []},
             "cache": {"type": "bool", "default": True},

@@ -44,6 +44,10 @@ options:
     description: Whether the submodules of a git repository belong to the source.
     type: bool
     default: false
+  subdirectory:
+    description: Where in a repository or an archive the project is, as a path below its root.
+    type: str
+    default: ""
   source_timeout:
     description: Seconds that one call of git may take.
     type: int
@@ -274,6 +278,10 @@ def _strings(values: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(value) for name, value in values.items()}
 
 
+def _source(params: dict[str, Any]) -> Source:
+    return parse_source(params["source"], params["checksum"], params["submodules"], params["subdirectory"])
+
+
 def _wish(params: dict[str, Any], source: Source) -> build.Wish:
     given = params["cuda_home"]
     toolkit = recorded(Path(params["cuda_record"])) if given == "auto" else Recorded(given)
@@ -360,6 +368,7 @@ def main() -> None:
             "source_on_node": {"type": "bool", "default": False},
             "checksum": {"type": "str", "default": ""},
             "submodules": {"type": "bool", "default": False},
+            "subdirectory": {"type": "str", "default": ""},
             "source_timeout": {"type": "int", "default": 600},
             "prefix": {"type": "path", "required": True},
             "environment": {"type": "dict", "default": {}},
@@ -397,7 +406,7 @@ def main() -> None:
     )
     given = module.params
     try:
-        wish = _wish(given, parse_source(given["source"], given["checksum"], given["submodules"]))
+        wish = _wish(given, _source(given))
         if given["step"] == "watch":
             answer = _answer(wish, given["key"])
             if answer["state"] in (build.FAILED, build.CUT_OFF, build.ABSENT):

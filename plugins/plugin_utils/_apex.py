@@ -9,6 +9,7 @@ The tables are C(data/apex.yml) and C(data/cuda.yml).
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,12 +19,12 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     apex_for,
     apexes,
     cudas,
+    key,
     of_its_time,
 )
 
 FULL, CPP, PYTHON = "full", "cpp", "python"
-# The version that every release of NVIDIA's calls itself.
-VERSION = "0.1"
+_TAG = re.compile(r"^\d\d\.\d\d(\.\d\d)?(?![\d.])")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Build:
 
     :param switches: variables, and options for setup.py, which come in one of two scopes; as the ref wants it.
     :param extensions: the modules that must be there. nvcc_versions: those that will do; none where any will.
-    :param problems: sentences about what cannot be.
+    :param problems: sentences about what cannot be. remarks: about what is worth knowing.
     """
 
     ref: str = ""
@@ -60,6 +61,7 @@ class Build:
     nvcc_versions: list[str] = field(default_factory=list)
     extensions: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +74,10 @@ def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) 
     torch, python = environment["torch"], environment["python"]
     version = str(torch.get("version") or "").split("+", maxsplit=1)[0]
     ref = wish.ref or (apex_for(version) if version else "") or ""
-    row = apexes().get(ref) or list(apexes().values())[-1]
-    found = Build(ref=ref, problems=_problems(wish, ref, environment))
+    row = _row(ref)
+    found = Build(ref=ref, problems=_problems(ref, environment))
+    found.problems += contrib_problems(wish.contrib, ref, table["contrib"]["switches"])
+    found.remarks = namesake(environment["packages"].get("apex", ""), table) + _era(ref, version)
     fault = apex_fits(ref, python) if ref and python else None
     if fault:
         found.problems.append(f"apex {ref} cannot be built: {fault.replace('is planned', 'is here')}.")
@@ -83,15 +87,11 @@ def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) 
     else:
         found.options = [f"--{word}" for word in words]
         found.scope = "global" if row["switches"] == "global-option" else "command"
-    extensions = table["extensions"]
-    found.extensions = [
-        module
-        for kind in ("cpp", "cuda")
-        if extensions[kind]["switch"] in words
-        for module in extensions[kind]["modules"]
-    ]
-    found.submodules = any(name in table["contrib"]["submodules"] for name in wish.contrib)
-    # Every release but the oldest asks nvcc for its version, whatever is built.
+    switches = [table["extensions"]["cpp"], table["extensions"]["cuda"], *table["contrib"]["switches"]]
+    asked = [switch for switch in switches if switch["switch"] in words]
+    found.extensions = [module for switch in asked for module in switch["modules"]]
+    found.submodules = any(switch.get("submodules") for switch in asked)
+    # Every release asks nvcc for its version, whatever is built.
     found.nvcc = True
     own = str(torch.get("cuda") or "")
     if own and (wish.build == FULL or wish.contrib):
@@ -102,13 +102,28 @@ def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) 
     return asdict(found)
 
 
+def _row(ref: str) -> Mapping[str, Any]:
+    """What is known of a ref; of a tag that has no row, of the one before it, and of any other ref, of the newest."""
+    known = list(apexes())
+    if ref in known:
+        return apexes()[ref]
+    before = [row for row in known if _rank(row) <= _rank(ref)]
+    return apexes()[before[-1] if before else known[0]]
+
+
+def _rank(ref: str) -> tuple[bool, Any]:
+    """A place in the order of refs: tags by their date, and behind them all that is none."""
+    tag = _TAG.match(ref)
+    return (False, key(tag.group())) if tag else (True, ())
+
+
 def _alike(cuda: str) -> list[str]:
     """The minors of toolkits of the same major version, the wanted one last."""
     major = f"{cuda.split('.', maxsplit=1)[0]}."
     return [minor for minor in cudas() if minor.startswith(major) and minor != cuda] + [cuda]
 
 
-def _problems(wish: Wish, ref: str, environment: Mapping[str, Any]) -> list[str]:
+def _problems(ref: str, environment: Mapping[str, Any]) -> list[str]:
     prefix, torch = environment["prefix"], environment["torch"]
     if not environment["exists"]:
         return list(environment["errors"])
@@ -127,25 +142,50 @@ def _problems(wish: Wish, ref: str, environment: Mapping[str, Any]) -> list[str]
     version = str(torch["version"]).split("+", maxsplit=1)[0]
     if not ref:
         found.append(f"No apex is known that fits torch {version}; name one by its tag or commit (apex_ref).")
-    if wish.ref in apexes() and not of_its_time(wish.ref, version) and not found:
-        fitting = apex_for(version)
-        if fitting and apexes()[fitting]["amp"] and not apexes()[wish.ref]["amp"]:
-            found.append(
-                f"apex {wish.ref} has no apex.amp any more, and torch {version} goes with apex {fitting}, which "
-                "has it; "
-                "name that, or leave apex_ref out."
-            )
     return found
 
 
-def contrib_problems(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """A sentence for each switch that apex does not have."""
+def _era(ref: str, torch: str) -> list[str]:
+    """A sentence where a ref is of the time of another torch, which may compile or not."""
+    fitting = apex_for(torch) if torch else None
+    if ref not in apexes() or not fitting or of_its_time(ref, torch):
+        return []
+    lost = ", and has no apex.amp any more" if apexes()[fitting]["amp"] and not apexes()[ref]["amp"] else ""
     return [
-        f"apex_contrib has {name!r}, which is no switch of apex; there are "
-        f"{', '.join(difflib.get_close_matches(name, known, 3, 0.5) or known)}."
-        for name in names
-        if name not in known
+        f"apex {ref} is of the time of another torch than {torch}, which goes with apex {fitting}{lost}; where it does "
+        "not compile, leave apex_ref out."
     ]
+
+
+def contrib_problems(names: Sequence[str], ref: str, switches: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each switch that apex, or the ref, does not have, and for each that is of no use without another.
+
+    :param switches: the rows of data/apex.yml.
+    """
+    known = {str(row["switch"]): row for row in switches}
+    found = []
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 3, 0.5) or known
+            found.append(f"apex_contrib has {name!r}, which is no switch of apex; there are {', '.join(near)}.")
+        elif not _has(ref, known[name]):
+            row = known[name]
+            what = f"has {name} from {row['from']} on" if _before(ref, row) else f"has no {name} any more"
+            found.append(f"apex {what}, and {ref} is built here; take it out of apex_contrib, or correct apex_ref.")
+        else:
+            lacking = [other for other in known[name].get("with", ()) if other not in names and _has(ref, known[other])]
+            if lacking:
+                found.append(f"{name} in apex_contrib imports what {' and '.join(lacking)} compiles; add that.")
+    return found
+
+
+def _before(ref: str, row: Mapping[str, Any]) -> bool:
+    return "from" in row and _rank(ref) < _rank(row["from"])
+
+
+def _has(ref: str, row: Mapping[str, Any]) -> bool:
+    """Whether a ref has a switch."""
+    return not _before(ref, row) and ("gone_from" not in row or _rank(ref) < _rank(row["gone_from"]))
 
 
 def shortcomings(environment: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
@@ -172,9 +212,9 @@ def shortcomings(environment: Mapping[str, Any], wanted: Sequence[str]) -> list[
     return found
 
 
-def namesake(version: str, table: Mapping[str, Any]) -> str:
-    """A sentence where the package apex is not NVIDIA's; empty where it is, or where there is none."""
+def namesake(version: str, table: Mapping[str, Any]) -> list[str]:
+    """A sentence where the package apex is not NVIDIA's; none where it is, or where there is none."""
     other = table["namesake"]
     if any(f"{version}.".startswith(f"{known}.") for known in other["versions"]):
-        return f"The package apex {version} that is installed here is {other['what']}; it is replaced."
-    return ""
+        return [f"The package apex {version} that is installed here is {other['what']}; it is replaced."]
+    return []

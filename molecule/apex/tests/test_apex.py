@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_fatbin im
 SCENARIO = Path(__file__).parents[1]
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 INVENTORY = PROJECT / "build" / "clusters" / SCENARIO.name / "hosts.yml"
+ARTIFACTS = INVENTORY.parent / "artifacts" / "wheels"
 ENVIRONMENT = "/opt/fromzero/envs/train"
 SITE = f"{ENVIRONMENT}/lib/python3.11/site-packages"
 CPP = ["apex_C"]
@@ -91,6 +93,10 @@ def test_extensions_have_code_for_the_gpus_of_all_nodes(nodes, tmp_path):
     assert machine_code(binary.read_bytes()) == {"8.0", "9.0"}
 
 
+def test_what_apex_imports_comes_to_every_node_with_it(host):
+    host.check_output(f"cd / && {ENVIRONMENT}/bin/python -B -c 'import packaging'")
+
+
 def test_environment_belongs_to_its_user(host):
     assert host.check_output(f"find {ENVIRONMENT}/.fromzero -not -user trainer -print -quit") == ""
 
@@ -117,6 +123,26 @@ def test_each_generation_is_built_by_its_own_switches(nodes, ref):
         assert extensions(host) == sorted([*CPP, *CUDA])
     log = nodes[0].check_output(f"cat {ENVIRONMENT}/.fromzero/builds/apex/*/log.txt")
     assert "fused_layer_norm_cuda" in log
+
+
+def test_tag_that_has_no_row_is_built_like_the_one_before_it(nodes):
+    """25.08 takes its switches as 25.07 and 25.05 do; here it is the very same commit, and so the same wheel."""
+    nodes[0].check_output("sudo -u trainer git -C /home/trainer/apex tag --force 25.08 25.05")
+    run = succeeds(play({"apex_ref": "25.08"}))
+    assert "is being built" not in sentence(run)
+    for host in nodes:
+        assert extensions(host) == sorted([*CPP, *CUDA])
+
+
+def test_further_switch_is_proved_by_its_module(nodes):
+    succeeds(play({"apex_build": "cpp", "apex_contrib": ["xentropy"]}))
+    for host in nodes:
+        assert extensions(host) == [*CPP, "xentropy_cuda"]
+
+
+def test_switch_that_the_build_leaves_out_with_a_warning_is_told(nodes):
+    found = refusal(play({"apex_build": "cpp", "apex_contrib": ["fused_conv_bias_relu"]}))
+    assert f"The extension fused_conv_bias_relu of apex is not in {ENVIRONMENT}: it was not compiled" in found
 
 
 def test_cpp_alone_is_built_without_the_test_of_cuda(nodes):
@@ -173,6 +199,31 @@ def test_checkout_on_the_control_node_will_do(nodes):
     succeeds(play({"apex_source": str(SCENARIO / "files" / "apex")}))
     record = json.loads(nodes[1].file(f"{ENVIRONMENT}/.fromzero/apex.json").content_string)
     assert record["asked"][0] == str(SCENARIO / "files" / "apex")
+
+
+def test_archive_on_the_control_node_will_do(nodes, tmp_path):
+    archive = tmp_path / "apex-25.09.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(SCENARIO / "files" / "apex", arcname="apex-25.09")
+    succeeds(play({"apex_build": "cpp", "apex_source": str(archive)}))
+    for host in nodes:
+        assert extensions(host) == CPP
+
+
+def test_wheel_that_was_built_before_is_taken_in_place_of_a_build(nodes):
+    manifests = [json.loads(path.read_text(encoding="utf-8")) for path in ARTIFACTS.glob("apex-*/wheel.json")]
+    [found] = [
+        manifest
+        for manifest in manifests
+        if set(manifest["inputs"]["switches"]) == {"APEX_CPP_EXT", "APEX_CUDA_EXT"}
+        and manifest["inputs"]["source"].startswith("commit")
+        and not manifest["inputs"]["substitutions"]
+    ]
+    wheel = str(ARTIFACTS / f"apex-{found['key']}" / found["filename"])
+    succeeds(play({"apex_wheel": wheel, "apex_source": "git+file:///home/trainer/nowhere"}))
+    for host in nodes:
+        assert extensions(host) == sorted([*CPP, *CUDA])
+        assert json.loads(host.file(f"{ENVIRONMENT}/.fromzero/apex.json").content_string)["asked"] == wheel
 
 
 def test_git_host_that_does_not_answer_is_a_sentence(nodes):

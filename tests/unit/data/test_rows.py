@@ -38,7 +38,7 @@ LISTS = [
     ("cuda", "majors"), ("cuda", "minors"), ("cuda", "releases"), ("torch", "releases"), ("torch", "kernels"),
     ("torch", "rocm_kernels"), ("deepspeed", "rules"), ("deepspeed", "pydantic"), ("deepspeed", "toolkits"),
     ("apex", "releases"), ("apex", "checks"), ("drivers", "branches"), ("drivers", "kernel_modules"),
-    ("deepspeed_ops", "ops"), ("build_packages", "needs"),
+    ("deepspeed_ops", "ops"), ("build_packages", "needs"), ("libraries", "misnamed"),
 ]  # fmt: skip
 
 
@@ -206,6 +206,22 @@ def test_the_first_branch_is_that_of_the_cuda_that_brought_the_capability(row: d
 
 
 # DeepSpeed and apex.
+
+
+def test_every_ref_of_apex_names_a_check_that_is_known() -> None:
+    checks = {row["check"] for row in of("apex", "checks")}
+    assert {row["check"] for row in APEXES.values()} == checks
+
+
+def test_switches_of_apex_begin_and_end_with_a_ref_and_want_switches_that_are_known() -> None:
+    switches = rows("apex")["contrib"]["switches"]
+    names = [row["switch"] for row in switches]
+    assert names == sorted(set(names))
+    for row in switches:
+        assert row["modules"], row
+        assert set(row.get("with", ())) <= set(names), row
+        assert row.get("gone_from", "") in {"", *APEXES}, row
+        assert "from" not in row or key("22.03") < key(row["from"]) <= key("25.09"), row
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ What it compiles is one kernel for each extension, by the real nvcc, for the rea
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -21,8 +22,8 @@ CUDA_MODULES = [
 ]
 
 if GENERATION == "environment":
-    for variable, flag in {"APEX_CPP_EXT": "--cpp_ext", "APEX_CUDA_EXT": "--cuda_ext"}.items():
-        if os.environ.get(variable) == "1" and flag not in sys.argv:
+    for flag in ("--cpp_ext", "--cuda_ext", "--xentropy", "--fused_conv_bias_relu"):
+        if os.environ.get(f"APEX_{flag[2:].upper()}") == "1" and flag not in sys.argv:
             sys.argv.append(flag)
 
 
@@ -71,10 +72,24 @@ BARE_METAL = bare_metal()
 extensions = []
 if asked_for("--cpp_ext"):
     extensions.append(Extension("apex_C", ["csrc/plain.cpp"], define_macros=[("NAME", "apex_C")]))
+modules = []
 if asked_for("--cuda_ext"):
     compare_nvcc_with_torch()
-    extensions += [Extension(name, [f"csrc/{name}.cu"]) for name in CUDA_MODULES]
-    for name in CUDA_MODULES:
-        Path(f"csrc/{name}.cu").write_text('#include "kernel.h"\n', encoding="utf-8")
+    modules += CUDA_MODULES
+if asked_for("--xentropy"):
+    modules.append("xentropy_cuda")
+if asked_for("--fused_conv_bias_relu"):
+    # As apex does where cuDNN is too old: the build goes on without it.
+    warnings.warn("Skip `--fused_conv_bias_relu` as it requires cuDNN 8400 or later", stacklevel=1)
+for name in modules:
+    extensions.append(Extension(name, [f"csrc/{name}.cu"]))
+    Path(f"csrc/{name}.cu").write_text('#include "kernel.h"\n', encoding="utf-8")
 
-setup(name="apex", version="0.1", packages=["apex"], ext_modules=extensions, cmdclass={"build_ext": Compile})
+setup(
+    name="apex",
+    version="0.1",
+    packages=["apex"],
+    install_requires=["packaging>20.6"],
+    ext_modules=extensions,
+    cmdclass={"build_ext": Compile},
+)

@@ -16,7 +16,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_package
     PackagesError,
     Wish,
     bring,
-    compiler_jobs,
+    wanted_of,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import parse
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished
@@ -258,6 +258,92 @@ def test_failure_is_a_sentence_that_names_package_environment_and_reason(
     assert "secret" not in str(caught.value)
 
 
+# As uv 0.13.8 and pip 26.1 say it.
+UV_EXCHANGE = """\
+  x No solution found when resolving dependencies:
+  `-> Because only greedy==1.0 is available and greedy==1.0 depends on torch==2.12.0, we can conclude that all versions
+      of greedy depend on torch==2.12.0.
+      And because you require greedy and torch==2.13.0+cpu, we can conclude that your requirements are unsatisfiable.
+"""
+PIP_EXCHANGE = """\
+INFO: pip is looking at multiple versions of greedy to determine which version is compatible
+The conflict is caused by:
+    The user requested torch==2.13.0+cpu
+    greedy 1.0 depends on torch<2.13,>=2.1
+
+To fix this you could try to:
+"""
+EXCHANGES = [
+    ("uv", Finished(1, "", UV_EXCHANGE), "greedy 1.0 wants torch==2.12.0."),
+    ("pip", Finished(1, PIP_EXCHANGE, "ERROR: ResolutionImpossible"), "greedy 1.0 wants torch<2.13,>=2.1."),
+]
+
+
+@pytest.mark.parametrize(("installer", "ending", "words"), EXCHANGES)
+def test_what_would_exchange_a_kept_package_is_named(
+    prefix: Path, installer: str, ending: Finished, words: str
+) -> None:
+    node = Node(prefix, {"torch": "2.13.0+cpu"})
+    node.endings = [ending]
+    wish = replace(_wish(prefix, "greedy"), installer=installer, keep=["torch"])
+    with pytest.raises(PackagesError) as caught:
+        bring(node, wish, _variables(prefix))
+    for part in ("torch 2.13.0+cpu, which is there and stays", words, "install the torch that is wanted first"):
+        assert part in str(caught.value)
+
+
+WANTED = [
+    ("torch", UV_EXCHANGE, [("greedy 1.0", "torch==2.12.0")]),
+    ("torch", PIP_EXCHANGE, [("greedy 1.0", "torch<2.13,>=2.1")]),
+    ("torch", "a 1 depends on torchvision==0.28.0", []),
+    ("torchvision", "a[x]==1 depends on torchvision==0.28.0", [("a[x] 1", "torchvision==0.28.0")]),
+    ("flash-attn", "Because fastchat==0.2 depends on flash_attn>=2.0.", [("fastchat 0.2", "flash_attn>=2.0")]),
+    ("torch", "nothing of the kind", []),
+]
+
+
+@pytest.mark.parametrize(("kept", "said", "pairs"), WANTED)
+def test_who_wants_what_is_read_from_both_installers(kept: str, said: str, pairs: list[tuple[str, str]]) -> None:
+    assert wanted_of(kept, said) == pairs
+
+
+def test_kept_packages_take_part_as_they_are_and_absent_ones_do_not(prefix: Path) -> None:
+    node = Node(prefix, {"torch": ("2.13.0", "2.13.0+cu130"), "deepspeed": "0.19.8", "numpy": "2.4.6"})
+    node.gains = {"tqdm": "4.70.1"}
+    bring(node, replace(_wish(prefix, "tqdm"), keep=["Torch", "deepspeed", "apex"]), _variables(prefix))
+    assert node.calls[0][-3:] == ["tqdm", "torch==2.13.0", "deepspeed==0.19.8"]
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_what_packages_need_can_be_left_out(prefix: Path, installer: str) -> None:
+    node = Node(prefix, {})
+    node.gains = {"tqdm": "4.70.1"}
+    bring(node, replace(_wish(prefix, "tqdm"), installer=installer, dependencies=False), _variables(prefix))
+    assert "--no-deps" in node.calls[0]
+
+
+def test_package_that_is_asked_for_is_not_kept(prefix: Path) -> None:
+    node = Node(prefix, {"torch": "2.12.0+cpu"})
+    node.gains = {"torch": "2.13.0+cpu"}
+    outcome = bring(node, replace(_wish(prefix, "torch==2.13.0+cpu"), keep=["torch"]), _variables(prefix))
+    assert outcome.changes == {"torch": ("2.12.0+cpu", "2.13.0+cpu")}
+
+
+def test_kept_package_that_moved_nevertheless_is_an_error(prefix: Path) -> None:
+    node = Node(prefix, {"torch": "2.13.0+cpu"})
+    node.gains = {"tqdm": "4.70.1", "torch": "2.12.0"}
+    with pytest.raises(PackagesError, match=r"exchanged torch 2\.13\.0\+cpu in .* for 2\.12\.0"):
+        bring(node, replace(_wish(prefix, "tqdm"), keep=["torch"]), _variables(prefix))
+
+
+def test_conflict_that_has_nothing_to_do_with_what_is_kept_stays_what_it_is(prefix: Path) -> None:
+    node = Node(prefix, {"torch": "2.13.0+cpu"})
+    node.endings = [Finished(1, "", "Because a==1 depends on torch>=2.0 and b==2 does not exist")]
+    with pytest.raises(PackagesError) as caught:
+        bring(node, replace(_wish(prefix, "a"), keep=["torch"]), _variables(prefix))
+    assert "which is there and stays" not in str(caught.value)
+
+
 def test_file_that_is_not_on_the_node_is_named(prefix: Path) -> None:
     node = Node(prefix, {})
     with pytest.raises(PackagesError, match=r"/srv/none-1\.0-py3-none-any\.whl is not on this node"):
@@ -269,11 +355,3 @@ def test_folder_of_wheels_that_is_not_on_the_node_is_named(prefix: Path) -> None
     with pytest.raises(PackagesError, match="/srv/nowhere is not on this node"):
         wish = replace(_wish(prefix, "ninja"), sources=Sources(find_links=("/srv/nowhere",)))
         bring(node, wish, _variables(prefix))
-
-
-JOBS = [(16, 128, 16), (16, 8, 4), (2, 1, 1), (4, 0, 1)]
-
-
-@pytest.mark.parametrize(("cores", "gib", "jobs"), JOBS)
-def test_compilers_at_once_fit_cores_and_memory(cores: int, gib: int, jobs: int) -> None:
-    assert compiler_jobs(cores, gib * 1024 * 1024) == jobs

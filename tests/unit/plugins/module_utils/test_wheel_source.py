@@ -217,6 +217,8 @@ def test_single_commit_that_a_host_refuses_comes_with_all_branches(tmp_path):
     def git(argv, variables, timeout):
         calls.append(argv)
         refused = "fetch" in argv and argv[-1] == COMMIT
+        (tmp_path / "source").mkdir(exist_ok=True)
+        (tmp_path / "source" / "setup.py").touch()
         return Finished(128 if refused else 0, "", "fatal: Server does not allow request for unadvertised object")
 
     lay_out(Source(GIT, "https://host/x", COMMIT, submodules=True), tmp_path / "source", git, no_fetch, 5)
@@ -231,3 +233,28 @@ def test_texts_are_replaced_or_missed(project):
         substitute(project, [{"file": "setup.py", "text": "text", "by": "x"}])
     with pytest.raises(SourceError, match=r"The source has no none.py"):
         substitute(Path(project), [{"file": "none.py", "text": "text", "by": "x"}])
+
+
+def test_project_may_lie_below_the_root_of_a_repository(tmp_path):
+    source = parse_source("git+https://host/x@v1", subdirectory="/applications/chat/")
+    assert source == Source(GIT, "https://host/x", "v1", subdirectory="applications/chat")
+    listing = f"{COMMIT}\trefs/tags/v1\n"
+    assert identity(source, git_that_says(listing), no_fetch, 5) == f"commit {COMMIT} in applications/chat"
+
+    def git(argv, variables, timeout):
+        if "checkout" in argv:
+            (tmp_path / "source/applications/chat").mkdir(parents=True)
+            (tmp_path / "source/applications/chat/setup.py").touch()
+        return Finished(0, listing)
+
+    assert lay_out(source, tmp_path / "source", git, no_fetch, 5) == tmp_path / "source/applications/chat"
+
+
+@pytest.mark.parametrize("subdirectory", ["../x", "/../x", "a/../../b"])
+def test_subdirectory_outside_of_the_source_is_refused(subdirectory):
+    with pytest.raises(SourceError, match="does not lie in the source"):
+        parse_source("git+https://host/x@v1", subdirectory=subdirectory)
+
+
+def test_folder_with_a_subdirectory_is_that_folder():
+    assert parse_source("/srv/x", subdirectory="a/b") == Source(FOLDER, "/srv/x/a/b")
