@@ -15,8 +15,8 @@ description:
 positional: _input, switches, environment
 options:
   _input:
-    description: Names of ops with V(true), V(false) or V(auto) each; C(all) with V(auto) means every op that is not
-    named.
+    description:
+      - Names of ops with V(true), V(false) or V(auto) each; C(all) with V(auto) means every op that is not named.
     type: dict
     required: true
   switches:

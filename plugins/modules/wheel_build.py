@@ -61,8 +61,8 @@ options:
     type: dict
     default: {}
   variables:
-    description: Further variables, such as C(CXX) or C(NVCC_CCBIN), by what it is built. They do not belong to the
-    inputs.
+    description:
+      - Further variables, such as C(CXX) or C(NVCC_CCBIN), by what it is built. They do not belong to the inputs.
     type: dict
     default: {}
   build_options:
@@ -71,8 +71,8 @@ options:
     elements: str
     default: []
   build_options_scope:
-    description: Whether they follow the command, as C(--build-option) of pip, or stand before it, as
-    C(--global-option).
+    description:
+      - Whether they follow the command, as C(--build-option) of pip, or stand before it, as C(--global-option).
     type: str
     choices: [command, global]
     default: command

@@ -16,8 +16,9 @@ description:
   - An action runs on the control node and calls the module of the same name.
 options:
   wheel:
-    description: What M(fromzero.deepspeed.wheel_build) returned as RV(fromzero.deepspeed.wheel_build#module:wheel).
-    Empty does nothing.
+    description:
+      - What M(fromzero.deepspeed.wheel_build) returned as RV(fromzero.deepspeed.wheel_build#module:wheel).
+      - Empty does nothing.
     type: dict
     required: true
   prefix:
