@@ -138,4 +138,7 @@ class ActionModule(ActionBase):
 
     def _module(self, arguments: dict[str, Any], **more: str) -> dict[str, Any]:
         found: dict[str, Any] = self._execute_module(module_args={**arguments, **more}, task_vars=self._task_vars)
+        if found.get("failed"):
+            # It speaks for all nodes, and the reader wants to know which one it is about.
+            found["msg"] = f"{self._host}: {found.get('msg', 'no reason given')}"
         return found

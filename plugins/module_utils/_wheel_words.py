@@ -29,6 +29,7 @@ def _symptom(pattern: str, says: str) -> Symptom:
 _HEADERS: Sequence[tuple[str, str]] = (
     (r"Python\.h", "the headers of the environment's Python (Debian: python3-dev, RHEL: python3-devel)"),
     (r"libaio\.h", "libaio (Debian: libaio-dev, RHEL: libaio-devel)"),
+    (r"cudnn_frontend\S*\.h", "the source's submodules, of which it is one"),
     (r"cudnn\S*\.h", "cuDNN (NVIDIA's package libcudnn9-dev-cuda-12 or -13, or pip's nvidia-cudnn)"),
     (r"nccl\.h", "NCCL's headers (NVIDIA's package libnccl-dev)"),
     (r"cufile\.h", "cuFile (NVIDIA's package libcufile-dev)"),

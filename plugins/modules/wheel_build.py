@@ -345,7 +345,7 @@ def _start(module: AnsibleModule, wish: build.Wish) -> dict[str, Any]:
     node, found = _look(module, wish)
     problems = build.obstacles(wish, node, shutil.which)
     if problems:
-        raise build.BuildError(" ".join(problems))
+        raise build.BuildError(" ".join([*problems, "Or let another node build (the role's variable _builder)."]))
     if wish.substitutions and wish.source.kind == INDEX:
         raise build.BuildError(
             "Texts can be replaced in a source that is git, an archive or a folder, not in an index."

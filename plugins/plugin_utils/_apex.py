@@ -9,7 +9,6 @@ The tables are C(data/apex.yml) and C(data/cuda.yml).
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,14 +16,14 @@ from typing import Any
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
     apex_fits,
     apex_for,
+    apex_rank,
+    apex_row,
     apexes,
     cudas,
-    key,
     of_its_time,
 )
 
 FULL, CPP, PYTHON = "full", "cpp", "python"
-_TAG = re.compile(r"^\d\d\.\d\d(\.\d\d)?(?![\d.])")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) 
     torch, python = environment["torch"], environment["python"]
     version = str(torch.get("version") or "").split("+", maxsplit=1)[0]
     ref = wish.ref or (apex_for(version) if version else "") or ""
-    row = _row(ref)
+    row = apex_row(ref)
     found = Build(ref=ref, problems=_problems(ref, environment))
     found.problems += contrib_problems(wish.contrib, ref, table["contrib"]["switches"])
     found.remarks = namesake(environment["packages"].get("apex", ""), table) + _era(ref, version)
@@ -100,21 +99,6 @@ def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) 
         check = next(check for check in table["checks"] if check["check"] == row["check"])
         found.substitutions = [{"file": "setup.py", "text": check["text"], "by": check["by"]}]
     return asdict(found)
-
-
-def _row(ref: str) -> Mapping[str, Any]:
-    """What is known of a ref; of a tag that has no row, of the one before it, and of any other ref, of the newest."""
-    known = list(apexes())
-    if ref in known:
-        return apexes()[ref]
-    before = [row for row in known if _rank(row) <= _rank(ref)]
-    return apexes()[before[-1] if before else known[0]]
-
-
-def _rank(ref: str) -> tuple[bool, Any]:
-    """A place in the order of refs: tags by their date, and behind them all that is none."""
-    tag = _TAG.match(ref)
-    return (False, key(tag.group())) if tag else (True, ())
 
 
 def _alike(cuda: str) -> list[str]:
@@ -180,12 +164,12 @@ def contrib_problems(names: Sequence[str], ref: str, switches: Sequence[Mapping[
 
 
 def _before(ref: str, row: Mapping[str, Any]) -> bool:
-    return "from" in row and _rank(ref) < _rank(row["from"])
+    return "from" in row and apex_rank(ref) < apex_rank(row["from"])
 
 
 def _has(ref: str, row: Mapping[str, Any]) -> bool:
     """Whether a ref has a switch."""
-    return not _before(ref, row) and ("gone_from" not in row or _rank(ref) < _rank(row["gone_from"]))
+    return not _before(ref, row) and ("gone_from" not in row or apex_rank(ref) < apex_rank(row["gone_from"]))
 
 
 def shortcomings(environment: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:

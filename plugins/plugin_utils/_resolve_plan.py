@@ -11,7 +11,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candid
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
-    apexes,
+    apex_row,
     cuda_releases,
     cudas,
     default_branch,
@@ -91,7 +91,6 @@ def plan(
     on_cuda = accelerator == "cuda"
     wanted = capabilities([group for group, _decision in decided], accelerator)
     of_host = {host: (group, decision) for group, decision in decided for host in group.hosts}
-    switches = apexes().get(candidate.apex or "", {}).get("switches", "environment")
     return {
         "stack": candidate.stack,
         "accelerator": accelerator,
@@ -100,7 +99,7 @@ def plan(
         "cuda": _cuda(candidate, wanted) if on_cuda else None,
         "nccl": candidate.row["nccl"] if on_cuda else None,
         "deepspeed": candidate.deepspeed,
-        "apex": {"ref": candidate.apex, "switches": switches} if candidate.apex else None,
+        "apex": {"ref": candidate.apex, "switches": apex_row(candidate.apex)["switches"]} if candidate.apex else None,
         "architectures": wanted,
         "driver": _driver(candidate, (decision for _group, decision in decided)) if on_cuda else None,
         "nodes": {host: _node(*of_host[host], accelerator) for host in everyone},

@@ -13,6 +13,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import ro
 
 Row = Mapping[str, Any]
 Key = tuple[int, ...]
+_APEX_TAG = re.compile(r"^\d\d\.\d\d(\.\d\d)?(?![\d.])")
 
 
 @cache
@@ -220,6 +221,19 @@ def of_its_time(apex: str, torch: str) -> bool:
 def apex_for(torch: str) -> str | None:
     """The newest ref of apex that is of the time of a torch."""
     return next((ref for ref in reversed(apexes()) if of_its_time(ref, torch)), None)
+
+
+def apex_rank(ref: str) -> tuple[bool, Any]:
+    """A place in the order of refs: tags by their date, and behind them all that is none."""
+    tag = _APEX_TAG.match(ref)
+    return (False, key(tag.group())) if tag else (True, ())
+
+
+def apex_row(ref: str) -> Row:
+    """What is known of a ref; of a tag that has no row, of the one before it, and of any other ref, of the newest."""
+    known = list(apexes())
+    before = [row for row in known if apex_rank(row) <= apex_rank(ref)]
+    return apexes().get(ref) or apexes()[before[-1] if before else known[0]]
 
 
 def apex_fits(ref: str, python: str) -> str | None:

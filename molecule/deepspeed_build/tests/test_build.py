@@ -41,7 +41,9 @@ def forget(nodes):
 def play(variables, *options):
     """Run the scenario's play once more, as a user who wishes for something else."""
     command = ["ansible-playbook", "--inventory", str(INVENTORY), "--extra-vars", json.dumps(variables), *options]
-    return subprocess.run([*command, str(SCENARIO / "converge.yml")], capture_output=True, text=True, check=False)
+    argv = [*command, str(SCENARIO / "converge.yml")]
+    colourless = {**os.environ, "ANSIBLE_FORCE_COLOR": "false"}
+    return subprocess.run(argv, env=colourless, capture_output=True, text=True, check=False)
 
 
 def sentence(run):

@@ -22,7 +22,8 @@ LOGS = [
         "The header cuda_profiler_api.h is missing: install the whole CUDA toolkit",
     ),
     ("x.cu:1:10: fatal error: cusparse.h: No such file or directory", "install the whole CUDA toolkit"),
-    ("x.cu:1:10: fatal error: cudnn_frontend.h: No such file or directory", "install cuDNN"),
+    ("x.cu:1:10: fatal error: cudnn.h: No such file or directory", "install cuDNN"),
+    ("x.cu:1:10: fatal error: cudnn_frontend.h: No such file or directory", "install the source's submodules"),
     ("x.cu:1:10: fatal error: cutlass/gemm/gemm.h: No such file or directory", "install CUTLASS"),
     (
         "x.cpp:1:10: fatal error: own.h: No such file or directory",
