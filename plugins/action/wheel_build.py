@@ -16,7 +16,8 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import canonical
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._verified_file import sum_of
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._wheel_source import SourceError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._wheel_source import SourceError, below
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import flag
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._transfer import fetched, handed_over
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._wheels import (
     WheelError,
@@ -52,12 +53,12 @@ class ActionModule(ActionBase):
     def _source(self) -> Iterator[tuple[Path | None, dict[str, Any]]]:
         """An archive to be handed over, where the source is on the control node, and the arguments of the module."""
         given = dict(self._task.args)
-        path = None if self._flag(given.get("source_on_node", False)) else source_file(str(given.get("source", "")))
+        path = None if flag(given.get("source_on_node", False)) else source_file(str(given.get("source", "")))
         if path is None:
             yield None, given
             return
         if path.is_dir():
-            path = path / str(given.pop("subdirectory", ""))
+            path = path / below(str(given.pop("subdirectory", "")))
         archive = pack(path) if path.is_dir() else path
         try:
             # The node knows it by its sum before it has it.
@@ -66,10 +67,6 @@ class ActionModule(ActionBase):
         finally:
             if archive != path:
                 archive.unlink()
-
-    @staticmethod
-    def _flag(value: Any) -> bool:
-        return value if isinstance(value, bool) else str(value).lower() in ("true", "yes", "on", "1")
 
     def _have(self, local: Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
         found = self._module(arguments, step="look")

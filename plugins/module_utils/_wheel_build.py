@@ -207,13 +207,12 @@ def folder_of(wish: Wish, name: str) -> Path:
 
 def state(folder: Path) -> str:
     """How a build stands; nothing is changed."""
-    if _manifest(folder):
+    # In this order, since it may come to its end between the two looks.
+    at_work = _held(folder)
+    if manifest(folder):
         return FINISHED
-    if _held(folder):
-        # It may have come to its end between the two looks.
-        return FINISHED if _manifest(folder) else RUNNING
-    if _manifest(folder):
-        return FINISHED
+    if at_work:
+        return RUNNING
     if (folder / "failure.json").is_file():
         return FAILED
     return CUT_OFF if (folder / "job.json").is_file() else ABSENT
@@ -221,10 +220,6 @@ def state(folder: Path) -> str:
 
 def manifest(folder: Path) -> dict[str, Any]:
     """What a finished build says of its wheel; empty where there is none."""
-    return _manifest(folder)
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / "wheel.json").read_text(encoding="utf-8"))
         whole = (folder / found["filename"]).stat().st_size == found["size"]

@@ -81,11 +81,11 @@ def parse_source(text: str, checksum: str = "", submodules: bool = False, subdir
         host, slash, path = rest.partition("/")
         path, _at, ref = path.rpartition("@") if "@" in path else (path, "", "")
         address = f"{scheme}://{host}{slash}{path}"
-        return Source(GIT, address, ref, submodules=submodules, subdirectory=_below(subdirectory))
+        return Source(GIT, address, ref, submodules=submodules, subdirectory=below(subdirectory))
     if given.endswith(_ARCHIVES) and (given.startswith("/") or "://" in given):
-        return Source(ARCHIVE, given, checksum=checksum, subdirectory=_below(subdirectory))
+        return Source(ARCHIVE, given, checksum=checksum, subdirectory=below(subdirectory))
     if given.startswith("/"):
-        return Source(FOLDER, str(Path(given, _below(subdirectory))))
+        return Source(FOLDER, str(Path(given, below(subdirectory))))
     try:
         wanted = parse(given)
     except RequirementError as error:
@@ -98,7 +98,11 @@ def parse_source(text: str, checksum: str = "", submodules: bool = False, subdir
     return Source(INDEX, given)
 
 
-def _below(subdirectory: str) -> str:
+def below(subdirectory: str) -> str:
+    """The path of a project below the root of its source.
+
+    :raises SourceError: it leads elsewhere.
+    """
     if ".." in Path(subdirectory).parts:
         raise SourceError(f"The subdirectory {subdirectory!r} does not lie in the source; write a path below its root.")
     return subdirectory.strip("/")
