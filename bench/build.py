@@ -33,7 +33,7 @@ WORKERS = 4
 _PREPARE = """
 apt-get update -qq && apt-get install -y -qq --no-install-recommends g++ python3-dev python3-venv >/dev/null
 install -d -o trainer -g trainer /opt/fromzero
-su trainer -c 'python3 -m venv /opt/fromzero/env && /opt/fromzero/env/bin/pip install -q pip setuptools wheel uv'
+su trainer -c 'python3 -m venv /opt/fromzero/env && /opt/fromzero/env/bin/pip install -q --upgrade pip setuptools wheel uv'
 """
 _FRESH = "rm -rf /opt/fromzero/env && cp -a /opt/fromzero/pristine /opt/fromzero/env"
 
