@@ -29,11 +29,15 @@ from sandbox.shell import ROOT, SandboxError, run
 PLAYBOOKS = Path(__file__).parent / "build_playbooks"
 HEAD = ("nodes", "time", "once", "each", "again", "each/once", "again/node")
 WORKERS = 4
-# What a node has before: a compiler, an environment, and what a build imports.
+# What a node has before: a compiler, an environment, and what a build imports. Nothing is fetched after that.
 _PREPARE = """
-apt-get update -qq && apt-get install -y -qq --no-install-recommends g++ python3-dev python3-venv >/dev/null
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends g++ python3-dev python3-venv >/dev/null
+apt-get install -y -qq --no-install-recommends python3-packaging python3-setuptools >/dev/null
 install -d -o trainer -g trainer /opt/fromzero
-su trainer -c 'python3 -m venv /opt/fromzero/env && /opt/fromzero/env/bin/pip install -q --upgrade pip setuptools wheel uv'
+su trainer -c 'python3 -m venv /opt/fromzero/env'
+su trainer -c '/opt/fromzero/env/bin/pip install -q --upgrade pip setuptools wheel uv'
+rm /etc/pip.conf
 """
 _FRESH = "rm -rf /opt/fromzero/env && cp -a /opt/fromzero/pristine /opt/fromzero/env"
 
@@ -66,8 +70,6 @@ def prepare(found: Targets) -> None:
         run(["docker", "cp", str(pip_conf), f"{container}:/etc/pip.conf"])
         if bundle:
             run(["docker", "cp", "--follow-link", str(bundle), f"{container}:{world.CA_BUNDLE}"])
-        for path in world.local_paths(world.pip_configuration()):
-            run(["docker", "exec", container, "mkdir", "-p", str(path.parent)])
         run(["docker", "exec", "--env", "DEBIAN_FRONTEND=noninteractive", container, "sh", "-ec", _PREPARE])
         run(["docker", "exec", container, "sh", "-ec", "cp -a /opt/fromzero/env /opt/fromzero/pristine"])
 
