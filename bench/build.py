@@ -3,10 +3,9 @@
 The package is a C++ extension of our own that takes some ten seconds of one core and no more than Python's headers. Two
 rows for each N: wall time, and processor time of this machine and the nodes, which other work here does not change.
 
-- once: M(wheel_build) on one node, M(wheel_delivery) and the installation on all
+- once: wheel_build on one node, wheel_delivery and the installation on all
 - each: pip builds and installs it on every node, as a loop over nodes does
 - again: `once` a second time, on nodes that have lost their environments: nothing is built
-- copy: what `again` costs for each node beyond the first number of nodes
 """
 
 from __future__ import annotations
