@@ -5,8 +5,9 @@
 makes OUTDIR/Miniforge3-standin-Linux-<arch>.sh with its .sha256, and OUTDIR/channel. The installer takes the options
 of the real one, needs nothing but the node's own python3 and lays out a prefix with `bin/conda`, which solves and links
 through py-rattler. The channel holds python (links to the node's interpreter, so that an environment behaves like a
-virtual environment of it), pip, setuptools, wheel and packaging. It is not conda: its output says so, and nothing in
-the collection may rely on how it words things.
+virtual environment of it), pip, setuptools, wheel and packaging. `conda activate NAME` searches the folders that
+conda/base/context.py does, from `envs_dirs` of the same files. It is not conda: its output says so, and nothing in the
+collection may rely on how it words things.
 """
 
 from __future__ import annotations

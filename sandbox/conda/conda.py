@@ -73,6 +73,8 @@ def parse() -> Namespace:
     commands.add_parser("info", parents=[common])
     environments = commands.add_parser("env", parents=[common])
     environments.add_argument("action", choices=["list"])
+    # What the real one does inside `conda shell.posix activate`.
+    commands.add_parser("locate", parents=[common]).add_argument("name")
     runner = commands.add_parser("run", parents=[common, place])
     runner.add_argument("argv", nargs=argparse.REMAINDER)
     return parser.parse_args()
@@ -150,13 +152,22 @@ def packages(options: Namespace) -> Report:
 
 
 def info(_options: Namespace) -> dict[str, Any]:
-    envs = [str(path.parent) for path in sorted((BASE / "envs").glob("*/conda-meta"))]
-    channels = configured_channels()
-    return {"conda_version": VERSION, "root_prefix": str(BASE), "envs": [str(BASE), *envs], "channels": channels}
+    folders = envs_dirs()
+    envs = [str(path.parent) for folder in folders for path in sorted(folder.glob("*/conda-meta"))]
+    known: dict[str, Any] = {"conda_version": VERSION, "root_prefix": str(BASE), "envs": [str(BASE), *envs]}
+    return {**known, "channels": configured_channels(), "envs_dirs": [str(folder) for folder in folders]}
 
 
 def environments(options: Namespace) -> Report:
     return {"envs": info(options)["envs"]}
+
+
+def locate(options: Namespace) -> Report:
+    for folder in envs_dirs():
+        if (folder / options.name / "conda-meta" / "history").is_file():
+            print(folder / options.name)
+            return 0
+    raise CondaError("EnvironmentNameNotFound", f"Could not find conda environment: {options.name}")
 
 
 def execute(options: Namespace) -> Report:
@@ -172,6 +183,7 @@ COMMANDS = {
     "list": packages,
     "info": info,
     "env": environments,
+    "locate": locate,
     "run": execute,
 }
 
@@ -179,7 +191,12 @@ COMMANDS = {
 def target(options: Namespace) -> Path:
     if options.prefix:
         return Path(options.prefix)
-    return BASE if options.name in (None, "base") else BASE / "envs" / options.name
+    if options.name in (None, "base"):
+        return BASE
+    folders = envs_dirs()
+    there = [folder for folder in folders if (folder / options.name).is_dir()]
+    folder = (there or folders)[0]
+    return folder / str(options.name)
 
 
 def environment(options: Namespace) -> Path:
@@ -202,16 +219,31 @@ def describe(record: rattler.RepoDataRecord) -> dict[str, str]:
     return {"name": name, "version": version, "build_string": build, "channel": str(record.channel)}
 
 
+def envs_dirs() -> list[Path]:
+    """Where environments are looked for by name, as conda/base/context.py has it: what is configured, then its own."""
+    own = [BASE / "envs", Path("~/.conda/envs")]
+    if not os.access(BASE, os.W_OK):
+        own.reverse()
+    home = Path.home() / ".conda"
+    files = [BASE / ".condarc", *sorted((home / "condarc.d").glob("*.yml")), home.parent / ".condarc"]
+    # The file that is read last comes first, as among conda's own.
+    named = [folder for file in reversed(files) for folder in configured("envs_dirs", file)]
+    return list(dict.fromkeys(Path(os.path.expandvars(str(folder))).expanduser() for folder in [*named, *own]))
+
+
 def configured_channels() -> list[str]:
-    """The channels of PREFIX/.condarc, of which nothing but a plain list is understood here."""
-    channels, inside = [], False
-    condarc = BASE / ".condarc"
+    return configured("channels", BASE / ".condarc")
+
+
+def configured(name: str, condarc: Path) -> list[str]:
+    """A list of a configuration file, of which nothing but a plain list is understood here."""
+    found, inside = [], False
     for line in condarc.read_text().splitlines() if condarc.is_file() else []:
         if line[:1] not in (" ", "-"):
-            inside = line.startswith("channels:")
+            inside = line.startswith(f"{name}:")
         elif inside and line.strip().startswith("- "):
-            channels.append(line.strip()[2:].strip("'\""))
-    return channels
+            found.append(line.strip()[2:].strip("'\""))
+    return found
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ conda() {
             case "${2-base}" in
                 base) CONDA_PREFIX='@PREFIX@' ;;
                 */*) CONDA_PREFIX=$2 ;;
-                *) CONDA_PREFIX='@PREFIX@'/envs/$2 ;;
+                *) CONDA_PREFIX=$("$CONDA_EXE" locate "$2") || { unset CONDA_PREFIX; return 1; } ;;
             esac
             export CONDA_PREFIX CONDA_DEFAULT_ENV="${2-base}" PATH="$CONDA_PREFIX/bin:$PATH"
             ;;

@@ -69,6 +69,29 @@ def test_a_login_shell_knows_conda(host, user, prefix):
     assert json.loads(said.removeprefix("function"))["root_prefix"] == f"{prefix}/conda"
 
 
+@pytest.mark.parametrize("shell", ["bash -lc", "bash -ic"])
+def test_a_shell_activates_the_environment_by_its_name(host, user, prefix, shell):
+    """As after a login over ssh, and as in a terminal: with the user's own home, and nothing inherited."""
+    ask = "import sys; print(sys.prefix)"
+    typed = f"conda activate train && python -c '{ask}' && echo $CONDA_DEFAULT_ENV"
+    with host.sudo():
+        answer = host.run("runuser -u %s -- env -i HOME=$(getent passwd %s | cut -d: -f6) USER=%s PATH=/usr/bin:/bin "
+                          f"TERM=dumb {shell} %s", user, user, user, typed)  # fmt: skip
+    assert answer.stdout.split() == [f"{prefix}/envs/train", "train"], answer.stderr
+
+
+def test_a_name_that_no_environment_has_is_refused(host, user):
+    with host.sudo():
+        assert host.run(f"su - {user} -c 'conda activate nothing'").failed
+
+
+def test_an_environment_that_is_made_by_name_lies_where_conda_puts_it(host, user, prefix):
+    """The folder of the training environment comes behind conda's own."""
+    folders = json.loads(as_user(host, user, f"{prefix}/conda/bin/conda info --json"))["envs_dirs"]
+    assert folders[0] == f"{prefix}/conda/envs"
+    assert f"{prefix}/envs" in folders
+
+
 def test_base_is_not_activated_by_itself(host, user):
     with host.sudo():
         assert "/conda/bin" not in host.check_output(f"su - {user} -c 'echo $PATH'")

@@ -122,6 +122,30 @@ def test_a_conda_that_is_there_is_adopted_untouched(host, prefix, site):
     )
 
 
+def test_an_adopted_conda_activates_the_environment_and_the_users_own_condarc_stays(host, prefix, site):
+    installer = site["conda_installer_url"].removeprefix("file://")
+    own = "# mine\nenvs_dirs:\n  - ~/thesis\nchannels: [mine]\n"
+    with host.sudo():
+        host.check_output(f"bash {installer} -b -p {prefix}/own")
+    host.check_output(f"printf '{own}' > ~/.condarc")
+    variables = {"cluster_prefix": f"{prefix}/cluster", "conda_prefix": f"{prefix}/own"}
+    code, output = role(conda_distribution="existing", **variables)
+    assert code == 0, output
+    typed = "conda activate train && python -c 'import sys; print(sys.prefix)'"
+    for shell in ("bash -lc", "bash -ic"):
+        assert host.check_output(f"{shell} %s", typed) == f"{prefix}/cluster/envs/train"
+    assert host.file("/home/trainer/.condarc").content_string == own
+    folders = json.loads(host.check_output(f"{prefix}/own/bin/conda info --json"))["envs_dirs"]
+    assert folders == [
+        "/home/trainer/thesis",
+        f"{prefix}/own/envs",
+        "/home/trainer/.conda/envs",
+        f"{prefix}/cluster/envs",
+    ]
+    host.check_output("rm -r ~/.condarc ~/.conda/condarc.d")
+    assert role()[0] == 0
+
+
 def test_a_further_package_is_shown_then_added_once(host, site):
     code, output = role("--check", "--diff", conda_packages=["setuptools>=60"])
     assert code == 0, output

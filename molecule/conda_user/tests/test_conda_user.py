@@ -29,5 +29,11 @@ def test_nothing_was_written_outside_the_home(host, home):
     assert written == ""
 
 
+@pytest.mark.parametrize("shell", ["bash -lc", "bash -ic"])
+def test_a_shell_activates_the_environment_by_its_name(host, home, shell):
+    typed = "conda activate train && python -c 'import sys; print(sys.prefix)'"
+    assert host.check_output(f"{shell} %s", typed) == f"{home}/fromzero/envs/train"
+
+
 def test_a_login_shell_knows_conda(host, home):
     assert host.check_output("bash -lc 'type -t conda'") == "function"
