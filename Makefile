@@ -37,7 +37,7 @@ test-lint: venv  ## ansible-lint, yamllint, ruff, mypy, changelog
 	yamllint --strict --config-file .config/yamllint.yml .
 	ruff check
 	ruff format --check
-	mypy plugins sandbox bench
+	mypy plugins sandbox bench roles/hostfile/files/ds_launch
 	antsibull-changelog lint
 
 .PHONY: test-unit
