@@ -38,7 +38,8 @@ from typing import Any, Callable, Dict, Iterable, Mapping
 
 # What a shell's start-up files print arrives before this line, and is no answer.
 HELLO = b"\0ds-launch agent 1\n"
-# The variable by which every process of a run is known, whatever started it.
+# The variable by which every process of a run is known, whatever started it: C(<run>/<node>), since two names of a
+# hostfile may lead to one machine.
 RUN_VARIABLE = "DS_LAUNCH_RUN"
 AGENT_NAME = "ds-launch-agent"
 FOLDER_PREFIX = "ds-launch-"
@@ -49,6 +50,8 @@ _OUT, _ERR = 1, 2
 _HEADER = struct.Struct(">cI")
 _OUTPUT = struct.Struct(">iB")
 _LISTEN = "0A"
+# Seconds after which a process that SIGKILL does not end counts as stuck.
+_PATIENCE = 15.0
 
 Found = Dict[str, Any]
 
@@ -163,19 +166,25 @@ def _run_in(environment: bytes) -> str:
     return match.group(1).decode("utf-8", "replace") if match else ""
 
 
-def processes_of(run: str) -> set[int]:
-    """The living processes of a run that this account may end: those that carry its variable, and their children."""
-    parents, members = {}, set()
+def processes_of(run: str, parent: int = 0) -> set[int]:
+    """The living processes of a run that this account may end: those that carry its variable, and their children.
+
+    :param run: C(<run>) for all of it on this machine, C(<run>/<node>) for the part of one node.
+    :param parent: a process whose children are counted whatever they carry.
+    """
+    parents: dict[int, int] = {}
+    members = set()
     for pid in _pids():
-        state, parent, _start = _status(pid)
+        state, above, _start = _status(pid)
         if not state or state in "ZX" or pid == os.getpid():
             continue
-        parents[pid] = parent
-        if _run_in(_read(f"/proc/{pid}/environ")) == run:
+        parents[pid] = above
+        found = _run_in(_read(f"/proc/{pid}/environ"))
+        if run in (found, found.partition("/")[0]):
             members.add(pid)
     grown = True
     while grown:
-        children = {pid for pid, parent in parents.items() if parent in members} - members
+        children = {pid for pid, above in parents.items() if above in members or above == parent > 0} - members
         members |= children
         grown = bool(children)
     return members
@@ -187,23 +196,27 @@ def _signal(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def end_run(run: str, grace: float, patience: float = 30.0) -> bool:
-    """End all processes of a run, politely first; whether none is left."""
+def end_run(run: str, grace: float, parent: int = 0) -> bool:
+    """End all processes of a run, politely first; whether none is left.
+
+    :param grace: seconds that they have to end by themselves.
+    :param parent: as for L(processes_of).
+    """
     deadline = time.monotonic() + grace
-    _signal(processes_of(run), signal.SIGTERM)
+    _signal(processes_of(run, parent), signal.SIGTERM)
     while time.monotonic() < deadline:
-        if not processes_of(run):
+        if not processes_of(run, parent):
             return True
         time.sleep(0.1)
     # What is started in the meantime is found the next time.
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        left = processes_of(run)
+        left = processes_of(run, parent)
         if not left:
             return True
         _signal(left, signal.SIGKILL)
         time.sleep(0.1)
-    return not processes_of(run)
+    return not processes_of(run, parent)
 
 
 def runs_here() -> list[Found]:
@@ -218,12 +231,12 @@ def runs_here() -> list[Found]:
             place = command.index(AGENT_NAME)
             run, script, steered = command[place + 1], " ".join(command[place + 2 : place + 3]), True
         else:
-            run = _run_in(_read(f"/proc/{pid}/environ"))
+            run = _run_in(_read(f"/proc/{pid}/environ")).partition("/")[0]
             named = next((word for word in command if f"/{FOLDER_PREFIX}" in word), "")
             if not run and named:
                 run = named.split(f"/{FOLDER_PREFIX}", 1)[1].partition("/")[0].rpartition(".")[0]
         state, _parent, start = _status(pid)
-        if not run or not state or state in "ZX" or run.startswith("look-"):
+        if not run or not state or state in "ZX":
             continue
         entry = found.setdefault(
             run,
@@ -492,7 +505,13 @@ class Folder:
 # --- a rank ------------------------------------------------------------------------------------------------------
 
 
+def _adopt_orphans() -> None:
+    """Become the parent of what the own processes leave behind (PR_SET_CHILD_SUBREAPER), so that it can be ended."""
+    ctypes.CDLL(None).prctl(36, 1)
+
+
 def _die_with_parent() -> None:
+    """Get SIGKILL when the parent dies (PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
@@ -502,6 +521,7 @@ def rank_main(address: str) -> None:
     The launcher of the node (DeepSpeed's, torchrun, accelerate) starts this in the place of the user's script.
     """
     run = os.environ.get(RUN_VARIABLE, "")
+    _adopt_orphans()
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     line.connect(address)
     (out, out_end), (err, err_end) = os.pipe(), os.pipe()
@@ -534,7 +554,7 @@ def rank_main(address: str) -> None:
     def watch() -> None:
         while reader.readline():
             pass
-        _signal(processes_of(run) - {os.getpid()}, signal.SIGKILL)
+        _signal(processes_of(run, os.getpid()), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
     status = child.wait()
@@ -668,8 +688,8 @@ class Agent:
 
     def start(self, request: Found) -> None:
         """Start the launcher of this node; its ranks come back through L(rank_main)."""
-        self._run = request["run"]
-        self._place = tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{self._run}.")
+        self._run = f"{request['run']}/{request['node']}"
+        self._place = tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{request['run']}.")
         source = os.path.join(self._place, "agent.py")
         with open(source, "wb") as file:
             file.write(self._source)
@@ -738,7 +758,7 @@ class Agent:
 
     def stop(self, request: Found) -> None:
         """End the run; the ranks get this long to end by themselves."""
-        left = not end_run(self._run, float(request["grace"])) if self._run else False
+        left = not end_run(self._run, float(request["grace"]), os.getpid()) if self._run else False
         self.answer(answer="stopped", left=left)
 
     # the loop
@@ -772,7 +792,7 @@ class Agent:
         if self._open and time.monotonic() - self._ended_at < 2:
             return
         self._launcher = None
-        end_run(self._run, 5)
+        end_run(self._run, 5, os.getpid())
         self.answer(answer="done")
 
     def serve(self) -> None:
@@ -791,7 +811,7 @@ class Agent:
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
                 signal.signal(number, signal.SIG_IGN)
             if self._run:
-                end_run(self._run, 2)
+                end_run(self._run, 2, os.getpid())
             if self._place:
                 shutil.rmtree(self._place, ignore_errors=True)
 
@@ -805,6 +825,7 @@ def main(source: bytes) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _stop_serving)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    _adopt_orphans()
     Agent(source).serve()
 
 

@@ -20,8 +20,8 @@ from ds_launch.words import LOST, listed, say
 
 # How long ranks have to end by themselves, and how long a node has to say that they did.
 GRACE_SECONDS, STOP_SECONDS = 5, 20
-# Ranks that lose their peers fail soon after the one that failed first.
-_SETTLE_SECONDS = 0.5
+# A rank that fails closes its connections some time before it has ended, so that others may be seen to fail first.
+_SETTLE_SECONDS, _CAUSE_SECONDS = 0.5, 5.0
 # What a rank says that only lost another one.
 _CONSEQUENCE = re.compile(
     r"Connection (closed|reset) by peer|Broken pipe|remote process exited|NCCL communicator was aborted|ECONNRESET"
@@ -117,6 +117,7 @@ class Run:
             started = node.send(
                 "start",
                 run=self._name,
+                node=node.name,
                 folder=folder,
                 command=command,
                 mark=mark,
@@ -141,12 +142,19 @@ class Run:
             await self._stop()
             return _SIGNALS.get(signal.Signals(self.signal), 1)
         if self._failures:
-            await asyncio.sleep(_SETTLE_SECONDS)
+            await self._settle()
             first = self.first_failure()
             await self._stop()
             self._tell(first)
             return first.exit_code
         return 0
+
+    async def _settle(self) -> None:
+        """Wait for failures at the same time; longer while all that is known are ranks that lost another one."""
+        await asyncio.sleep(_SETTLE_SECONDS)
+        deadline = time.monotonic() + _CAUSE_SECONDS
+        while time.monotonic() < deadline and all(map(self._is_consequence, self._failures)):
+            await asyncio.sleep(0.1)
 
     def first_failure(self) -> Failure:
         """The failure that others follow from: the first, unless it speaks of a lost peer and another does not."""
