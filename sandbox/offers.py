@@ -19,6 +19,9 @@ CONDA_FORGE = "https://conda.anaconda.org/conda-forge/noarch/repodata_shards.msg
 MINIFORGE = "https://github.com/conda-forge/miniforge/releases"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu/torch/"
 ANSWER_SECONDS = 10
+# As at a site that has a wheel of torch for CPUs and no more. The torchvision and torchaudio of the Python index are
+# built for the torch of that index, and break beside this one ("operator torchvision::nms does not exist").
+TORCH_ALONE = {"torch_index_url": "", "torch_torchvision_version": "none", "torch_torchaudio_version": "none"}
 
 
 def conda(cluster: Cluster) -> Cluster:
@@ -72,7 +75,7 @@ def toolkit(cluster: Cluster) -> Cluster:
 def wheels(cluster: Cluster) -> Cluster:
     """The nodes find DeepSpeed with its shared-memory op compiled, and torch through pip's own configuration."""
     folder = wheelhouse.build(BUILD / "wheelhouse", cluster.image)
-    variables = {"torch_index_url": "", **cluster.variables}
+    variables = {**TORCH_ALONE, **cluster.variables}
     return replace(cluster, find_links=[*cluster.find_links, folder], variables=variables)
 
 

@@ -10,17 +10,24 @@ take the earlier ones with it. Everything that libraries print goes to standard 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import io
 import json
 import os
 import re
+import select
+import signal
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_SECONDS_PER_OP = 60
+# A text of this length is written at once into a pipe that nobody reads yet.
+_PIPE_BYTES = 4000
 _DIST_INFO = re.compile(r"^(?P<name>.+)-(?P<version>[^-]+)\.dist-info$")
 _OWN_VERSION = re.compile(r"""^__version__\s*(?::[^=]+)?=\s*['"]([^'"]+)['"]""", re.MULTILINE)
 
@@ -92,23 +99,85 @@ def torch() -> dict[str, Any]:
     }
 
 
+def torchvision() -> dict[str, Any]:
+    """Version of torchvision; importing it fails where it was built for another torch."""
+    return {"version": getattr(importlib.import_module("torchvision"), "__version__", "")}
+
+
+def torchaudio() -> dict[str, Any]:
+    """Version of torchaudio; importing it loads what is compiled of it."""
+    return {"version": getattr(importlib.import_module("torchaudio"), "__version__", "")}
+
+
+def _not_built_in(builder: Any, *_arguments: Any, **_options: Any) -> Any:
+    """Takes the place of jit_load, so that nothing is compiled."""
+    raise RuntimeError(f"{builder.name} is not built in, so DeepSpeed would compile it at a run")
+
+
+def _load(builder: Any) -> str:
+    """Load an installed op as DeepSpeed does; why it cannot be loaded, empty where it can."""
+    kinds: Any = type(builder).__mro__
+    for kind in kinds:
+        if "jit_load" in vars(kind):
+            kind.jit_load = _not_built_in
+    try:
+        builder.load()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def apart(work: Callable[[], str], seconds: float = _SECONDS_PER_OP) -> str | None:
+    """Why work fails, or null where it does not. It runs in a process of its own, which it may crash.
+
+    :param work: returns the reason, empty where there is none.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, work().encode()[:_PIPE_BYTES])
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        if not select.select([answer], [], [], seconds)[0]:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return f"it took longer than {seconds:g} s"
+        reason = answer.read().decode(errors="replace")
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        return f"it ended the interpreter with signal {os.WTERMSIG(status)}"
+    if os.WEXITSTATUS(status):
+        return f"it ended the interpreter (exit status {os.WEXITSTATUS(status)})"
+    return reason or None
+
+
 def deepspeed() -> dict[str, Any]:
-    """Version, what was recorded when DeepSpeed was built, the switch of each op, and the text of ds_report."""
+    """Version, what was recorded when DeepSpeed was built, the switch of each op, the text of ds_report, what loads."""
     module: Any = importlib.import_module("deepspeed")
     built: Any = importlib.import_module("deepspeed.git_version_info")
     report: Any = importlib.import_module("deepspeed.env_report")
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         report.main()
+    # DeepSpeed before 0.8 knows GPUs only, and does not say what it was built for.
+    accelerator = report.get_accelerator()._name if hasattr(report, "get_accelerator") else "cuda"
+    built_for = getattr(built, "accelerator_name", "")
+    counts = built_for in ("", accelerator)
+    builders = {name: builder for name, builder in report.ALL_OPS.items() if built.installed_ops.get(name) and counts}
     return {
         "version": str(built.version),
         "path": str(Path(module.__file__).parent),
-        "accelerator": report.get_accelerator()._name,
-        "built_for": getattr(built, "accelerator_name", ""),
+        "accelerator": accelerator,
+        "built_for": built_for,
         "built_with": dict(getattr(built, "torch_info", {})),
         "installed_ops": dict(built.installed_ops),
         "switches": {name: getattr(builder, "BUILD_VAR", "") for name, builder in report.ALL_OPS.items()},
         "report": text.getvalue(),
+        "loads": {name: apart(functools.partial(_load, builder)) for name, builder in builders.items()},
     }
 
 
@@ -131,7 +200,14 @@ def apex() -> dict[str, Any]:
     return {"version": distribution.version, "extensions": failures}
 
 
-SECTIONS = {"packages": packages, "torch": torch, "deepspeed": deepspeed, "apex": apex}
+SECTIONS = {
+    "packages": packages,
+    "torch": torch,
+    "torchvision": torchvision,
+    "torchaudio": torchaudio,
+    "deepspeed": deepspeed,
+    "apex": apex,
+}
 
 
 def main(names: list[str]) -> None:

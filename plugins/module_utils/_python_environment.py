@@ -15,7 +15,9 @@ from typing import Any
 from ansible_collections.fromzero.deepspeed.plugins.module_utils import _environment_probe
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, Runner
 
-SECTIONS = ("packages", "torch", "deepspeed", "apex")
+SECTIONS = ("packages", "torch", "torchvision", "torchaudio", "deepspeed", "apex")
+# What a description has where nothing else is asked for.
+USUAL = ("packages", "torch", "deepspeed", "apex")
 # What DeepSpeed calls each accelerator; ROCm builds of torch answer under the name cuda.
 DEEPSPEED_ACCELERATOR = {"cpu": "cpu", "cuda": "cuda", "rocm": "cuda"}
 RECORDS = ".fromzero"
@@ -155,6 +157,7 @@ def _deepspeed(answer: Mapping[str, Any]) -> dict[str, Any]:
         "installed_ops": sorted(name for name, installed in answer["installed_ops"].items() if installed),
         "compiles_at_start": [first] if first in ops and not ops[first]["installed"] else [],
         "ops": {name: {**op, "switch": switches.get(name, "")} for name, op in ops.items()},
+        "loads": dict(answer["loads"]),
     }
 
 

@@ -57,6 +57,7 @@ class Wish:
     :param installer: auto, uv or pip.
     :param uv_version: the uv to install where the environment has none.
     :param keep: names of packages that stay as they are where they are installed.
+    :param optional: name of a package -> how a user leaves it out, for the message where no index has it.
     :param reinstall: install again what is there in the wanted version.
     :param environment: variables for the installer and what it builds.
     :param jobs: compilers at once, 0 for what cores and memory allow.
@@ -70,6 +71,7 @@ class Wish:
     uv_version: str = ""
     constraints: Sequence[str] = ()
     keep: Sequence[str] = ()
+    optional: Mapping[str, str] = field(default_factory=dict)
     dependencies: bool = True
     build_isolation: bool = True
     from_source: Sequence[str] = ()
@@ -289,12 +291,15 @@ def _sentence(installer: Installer, name: str, wish: Wish, wanted: Sequence[Requ
         if any(requirement.accepts(version) for version in offered):
             continue
         near = ", ".join(nearest(requirement.version, offered))
+        without = wish.optional.get(requirement.name)
         there = (
             f"the nearest there are {near}. Choose one of these, or name another index"
             if near
             else f"it has no version of {requirement.name} at all. Correct the name, or name another index or Python"
         )
-        return f"{failed}: no index or folder that this node uses has it for its Python and platform; {there}."
+        there += f", or leave it out ({without})" if without else ""
+        what = requirement.text if without else "it"
+        return f"{failed}: no index or folder that this node uses has {what} for its Python and platform; {there}."
     return f"{failed}:\n{_tail(finished)}"
 
 

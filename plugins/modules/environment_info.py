@@ -23,11 +23,12 @@ options:
   gather:
     description:
       - How deep to look. V(packages) is always included.
-      - V(torch) imports torch. V(deepspeed) imports DeepSpeed and reads its C(ds_report). V(apex) imports each
-        compiled extension of apex.
+      - V(torch) imports torch. V(torchvision) and V(torchaudio) import these; what is wrong is in RV(errors).
+      - V(deepspeed) imports DeepSpeed, reads its C(ds_report) and loads each op that is built in, in a process of its
+        own. Nothing is compiled. V(apex) imports each compiled extension of apex.
     type: list
     elements: str
-    choices: [packages, torch, deepspeed, apex]
+    choices: [packages, torch, torchvision, torchaudio, deepspeed, apex]
     default: [packages, torch, deepspeed, apex]
   accelerator:
     description:
@@ -133,8 +134,16 @@ deepspeed:
           variable that builds the op at installation, C(remarks) what DeepSpeed says the op is missing.
       type: dict
       returned: when DeepSpeed imports
+    loads:
+      description:
+        - For each op that is built in for this accelerator why it cannot be loaded, or null where it loads. An op that
+          is built in and does not load ends the run that uses it; DeepSpeed does not compile it then.
+      type: dict
+      returned: when DeepSpeed imports
+      version_added: 0.4.0
   sample:
     version: 0.19.8
+    loads: {"deepspeed_shm_comm": null}
     ops:
       async_io:
         installed: false
@@ -164,7 +173,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import SECTIONS, describe
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import (
+    SECTIONS,
+    USUAL,
+    describe,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
 
 
@@ -172,7 +185,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "prefix": {"type": "path", "required": True},
-            "gather": {"type": "list", "elements": "str", "choices": list(SECTIONS), "default": list(SECTIONS)},
+            "gather": {"type": "list", "elements": "str", "choices": list(SECTIONS), "default": list(USUAL)},
             "accelerator": {"type": "str", "choices": ["auto", "cuda", "rocm", "cpu"], "default": "auto"},
             "timeout": {"type": "int", "default": 120},
         },

@@ -65,6 +65,12 @@ options:
     elements: str
     default: []
     version_added: 0.3.0
+  optional:
+    description:
+      - Packages among O(packages) that a user can leave out, with how. Where no index has one, the message says so.
+    type: dict
+    default: {}
+    version_added: 0.4.0
   dependencies:
     description: Whether what O(packages) need is installed along.
     type: bool
@@ -204,6 +210,7 @@ def _wish(params: dict[str, Any]) -> Wish:
                 "uv_version",
                 "constraints",
                 "keep",
+                "optional",
                 "dependencies",
                 "build_isolation",
                 "from_source",
@@ -248,6 +255,7 @@ def main() -> None:
             "no_index": {"type": "bool", "default": False},
             "constraints": {"type": "list", "elements": "path", "default": []},
             "keep": {"type": "list", "elements": "str", "default": []},
+            "optional": {"type": "dict", "default": {}},
             "dependencies": {"type": "bool", "default": True},
             "build_isolation": {"type": "bool", "default": True},
             "from_source": {"type": "list", "elements": "str", "default": []},

@@ -17,9 +17,9 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     default_branch,
     key,
     least_driver,
-    minor,
     runs_code,
 )
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._torch import COMPANIONS, left_out
 
 
 def capabilities(groups: Iterable[Group], accelerator: str) -> list[str]:
@@ -41,13 +41,10 @@ def compiled(wanted: Sequence[str], cuda: str) -> list[str]:
 
 
 def _torch(candidate: Candidate) -> dict[str, Any]:
-    alone = minor(candidate.python) in candidate.row.get("python_torch_only", ())
-    return {
-        "version": candidate.torch,
-        "build": candidate.build,
-        "torchvision": None if alone else candidate.row["torchvision"],
-        "torchaudio": None if alone else candidate.row["torchaudio"],
-    }
+    """Torch with what belongs to it; what a machine lacks is decided for each node, by the role."""
+    missing = {name for name in COMPANIONS if left_out(name, candidate.torch, candidate.build, candidate.python)}
+    own = {name: None if name in missing else candidate.row[name] for name in COMPANIONS}
+    return {"version": candidate.torch, "build": candidate.build, **own}
 
 
 def _cuda(candidate: Candidate, wanted: Sequence[str]) -> dict[str, Any] | None:

@@ -19,11 +19,11 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     cuda_releases,
     cudas,
     key,
-    minor,
     of_its_time,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, merged, sentence
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._torch import COMPANIONS, left_out
 
 
 def _of_driver(candidate: Candidate, group: Group, decision: Decision, today: str) -> Iterator[str]:
@@ -51,6 +51,11 @@ def _of_driver(candidate: Candidate, group: Group, decision: Decision, today: st
 
 
 def _of_node(candidate: Candidate, group: Group, accelerator: str) -> Iterator[str]:
+    for name in COMPANIONS:
+        everywhere = left_out(name, candidate.torch, candidate.build, candidate.python)
+        reason = left_out(name, candidate.torch, candidate.build, candidate.python, group.machine)
+        if reason and not everywhere:
+            yield f"{{hosts}}: {reason.rstrip('.')}"
     for gpu in group.of(accelerator):
         if gpu.capability is None:
             yield (
@@ -81,11 +86,8 @@ def _of_all(candidate: Candidate, wishes: Wishes, groups: Sequence[Group], accel
             f"The toolkit is CUDA {candidate.cuda} and torch's CUDA is {candidate.torch_cuda}: DeepSpeed's ops compile "
             f"so, apex does {'because it is allowed to' if candidate.apex else 'not'}."
         )
-    if minor(candidate.python) in candidate.row.get("python_torch_only", ()):
-        yield (
-            f"For python {candidate.python} there are wheels of torch {candidate.torch}, and none of the torchvision "
-            "and torchaudio that belong to it."
-        )
+    missing = (left_out(name, candidate.torch, candidate.build, candidate.python) for name in COMPANIONS)
+    yield from filter(None, missing)
     if wishes.apex in apexes() and not of_its_time(wishes.apex, candidate.torch):
         era = apexes()[wishes.apex]
         until = f"to {era['torch_below']}" if era.get("torch_below") else "on"

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which packages make up a wished torch, and whether an environment has it. Pure functions over plain values."""
+"""Which packages make up a requested torch, and whether an environment has it. Pure functions over plain values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements i
     parse,
     version_key,
 )
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import minor, torches
 
+COMPANIONS = ("torchvision", "torchaudio")
+# What the variables of the companions may say instead of a version.
+AUTO, NONE = "auto", "none"
 _BUILD = re.compile(r"^(cpu|xpu|cu\d{2,3}|rocm\d+(\.\d+)*)?$")
 
 
@@ -35,6 +39,81 @@ def _exact(name: str, version: str, build: str) -> str:
     return f"{name}=={version}{f'+{build}' if build and not local else ''}"
 
 
+def left_out(companion: str, torch: str, build: str, python: str = "", machine: str = "") -> str | None:
+    """Why a torch has no torchvision or torchaudio, as a sentence; none where it has.
+
+    :param companion: torchvision or torchaudio. torch: a version, with or without a local tag.
+    :param build: the tag of a version that has none; empty: any.
+    :param python: 3.12 or 3.12.4; empty: not known yet. machine: x86_64 or aarch64; empty: not known yet.
+    """
+    release, _, tag = torch.partition("+")
+    build = build or tag
+    row = torches().get(release)
+    if row is None or not row.get(companion):
+        return (
+            f"{companion} is left out: which one belongs to torch {torch} is not known here; "
+            f"set torch_{companion}_version to install one."
+        )
+    # A release that serves several releases of torch has the builds and the Pythons of the first of them.
+    home = next(each for each in torches().values() if each[companion] == row[companion])
+    where = ""
+    if python and minor(python) in (*row.get("python_torch_only", ()), *home.get("python_torch_only", ())):
+        where = f"for Python {minor(python)}"
+    elif build and build in row["builds"] and build not in home["builds"]:
+        where = f"for the build {build}"
+    elif machine and companion in row.get(f"{machine}_without", ()):
+        where = f"for {machine}"
+    if not where:
+        return None
+    return (
+        f"{companion} is left out: there is no {companion} {row[companion]}, which belongs to torch {torch}, {where}."
+    )
+
+
+def companions(
+    versions: Mapping[str, str], build: str, wheels: Sequence[str] = (), python: str = "", machine: str = ""
+) -> tuple[dict[str, str], list[str]]:
+    """The versions of torch, torchvision and torchaudio that a request stands for, and a sentence for what is left out.
+
+    A version C(auto) is the one that belongs to the torch; C(none) and an empty one leave a package out, without a
+    sentence. Where the user gives a wheel of torch, C(auto) takes nothing from elsewhere.
+
+    :param versions: torch, torchvision, torchaudio -> version. build, wheels: see L(packages).
+    :param python, machine: see L(left_out).
+    :raises TorchWishError: the name of a wheel cannot be read.
+    """
+    held = _held(wheels)
+    torch = held.get("torch") or versions["torch"]
+    found = {"torch": versions["torch"]}
+    sentences = []
+    for name in COMPANIONS:
+        version = versions.get(name, "")
+        if name in held or version.lower() in ("", NONE):
+            continue
+        if version.lower() != AUTO:
+            found[name] = version
+            continue
+        reason = left_out(name, torch, build, python, machine)
+        if "torch" in held:
+            reason = (
+                f"{name} is left out: torch_wheels has a torch and no {name}; add its wheel there, or set "
+                f"torch_{name}_version to install it from an index."
+            )
+        if reason:
+            sentences.append(reason)
+        else:
+            found[name] = torches()[torch.partition("+")[0]][name]
+    return found, sentences
+
+
+def _held(wheels: Sequence[str]) -> dict[str, str]:
+    """What wheels hold: name -> version."""
+    try:
+        return {requirement.name: requirement.version for requirement in map(parse, wheels)}
+    except RequirementError as error:
+        raise TorchWishError(f"torch_wheels: {error}") from error
+
+
 def packages(versions: Mapping[str, str], build: str, wheels: Sequence[str] = ()) -> list[str]:
     """The requirements that stand for a wish.
 
@@ -45,17 +124,9 @@ def packages(versions: Mapping[str, str], build: str, wheels: Sequence[str] = ()
     """
     if not _BUILD.match(build):
         raise TorchWishError(f"torch_build is {build!r}; it must be cpu, one such as cu130 or rocm6.4, or empty.")
-    try:
-        held = {parse(wheel).name for wheel in wheels}
-    except RequirementError as error:
-        raise TorchWishError(f"torch_wheels: {error}") from error
+    held = _held(wheels)
     named = [_exact(name, str(version), build) for name, version in versions.items() if version and name not in held]
     return [*wheels, *named]
-
-
-def names(requirements: Sequence[str]) -> list[str]:
-    """The names of the packages of requirements."""
-    return sorted({parse(text).name for text in requirements})
 
 
 def _build_problem(tag: str, torch: Mapping[str, Any]) -> str | None:
@@ -91,13 +162,29 @@ def problems(environment: Mapping[str, Any], requirements: Sequence[str]) -> lis
             found.append(f"{prefix} has {name} {version}, not {requirement.text}.")
     torch = environment["torch"]
     if not torch:
-        return found + [error for error in environment["errors"] if error not in found]
+        mine = [error for error in environment["errors"] if not error.startswith(COMPANIONS)]
+        return found + [error for error in mine if error not in found]
     if not requirement_met(wanted["torch"], torch["version"]):
         found.append(f"torch in {prefix} says that it is {torch['version']}, not {wanted['torch'].version}.")
     tag = version_key(torch["version"])[1]
     problem = _build_problem(tag, torch)
     if problem:
         found.append(f"torch {torch['version']} in {prefix} is not the build that its tag says: {problem}.")
+    return found + _unusable(environment, [name for name in COMPANIONS if name in wanted])
+
+
+def _unusable(environment: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
+    """A sentence for each companion that is installed and does not import beside this torch."""
+    found = []
+    for name in wanted:
+        version = environment["packages"].get(name)
+        reason = next((error for error in environment["errors"] if error.startswith(f"{name} is of no use")), None)
+        if version and reason:
+            found.append(
+                f"{name} {version} does not work with torch {environment['torch']['version']} in "
+                f"{environment['prefix']}: {reason.partition(': ')[2]} Install both from one index or folder "
+                f"(torch_index_url, torch_find_links), or leave it out (torch_{name}_version: none)."
+            )
     return found
 
 

@@ -186,6 +186,18 @@ def test_wheels_run_on_the_machines_and_the_glibc_of_a_row(torch: str) -> None:
 
 
 @pytest.mark.parametrize("torch", list(TORCHES))
+def test_what_a_machine_lacks_is_in_the_row(torch: str) -> None:
+    row = TORCHES[torch]
+    for machine in row["glibc"]:
+        without = [
+            name
+            for name in ("torchvision", "torchaudio")
+            if not any(machine in wheel.platform for wheel in wheels(name)[row[name]])
+        ]
+        assert without == row.get(f"{machine}_without", [])
+
+
+@pytest.mark.parametrize("torch", list(TORCHES))
 def test_vision_and_audio_ask_for_this_torch(torch: str, metadata: Mapping[tuple[str, str], str]) -> None:
     for name, free in _FREE.items():
         version = TORCHES[torch][name]

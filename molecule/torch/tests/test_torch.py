@@ -20,7 +20,7 @@ INVENTORY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "build" / "clusters
 @pytest.fixture(scope="module")
 def role():
     """What the play asked for, and the version that the role installs where nothing is planned."""
-    play = yaml.safe_load((SCENARIO / "converge.yml").read_text())[0]
+    play = yaml.safe_load((SCENARIO.parent / "shared" / "torch.yml").read_text())[0]
     return {"torch_version": versions().torch, **play["vars"]}
 
 
@@ -62,6 +62,40 @@ def test_environment_belongs_to_its_user(host, environment):
 def test_proof_is_recorded_with_what_was_found(host, environment, role):
     record = json.loads(host.file(f"{environment}/.fromzero/torch.json").content_string)
     assert record["found"]["torch"].startswith(role["torch_version"])
+
+
+def test_torchvision_and_torchaudio_are_those_that_belong_to_the_torch(host, environment, role):
+    rows = yaml.safe_load((SCENARIO.parents[1] / "data" / "torch.yml").read_text())["releases"]
+    row = next(row for row in rows if row["torch"] == role["torch_version"])
+    script = "import torchvision, torchaudio; print(torchvision.__version__, torchaudio.__version__)"
+    found = host.check_output(f"{environment}/bin/python -c '{script}'")
+    assert found == f"{row['torchvision']}+cpu {row['torchaudio']}+cpu"
+    record = json.loads(host.file(f"{environment}/.fromzero/torch.json").content_string)
+    assert set(record["found"]) == {"torch", "torchvision", "torchaudio"}
+
+
+def test_torchvision_of_another_torch_is_a_sentence_with_a_remedy(host, environment):
+    """That of the Python index has no tag, and its operators are compiled for the torch of that index."""
+    wheel = host.check_output("ls /srv/broken/*.whl")
+    run = play({"torch_wheels": [wheel], "torch_wheels_on_node": True})
+    assert run.returncode != 0
+    assert "does not work with torch" in sentence(run)
+    assert "operator torchvision::nms does not exist" in sentence(run)
+    assert "or leave it out (torch_torchvision_version: none)." in sentence(run)
+    assert play({}).returncode == 0
+    assert host.run(f"{environment}/bin/python -c 'import torchvision'").succeeded
+
+
+def test_index_without_torchvision_is_a_sentence_that_says_how_to_do_without(role):
+    run = play({"torch_torchvision_version": "0.99.0"})
+    assert run.returncode != 0
+    assert "has torchvision==0.99.0+cpu for its Python and platform" in sentence(run)
+    assert "or leave it out (torch_torchvision_version: none)" in sentence(run)
+
+
+def test_what_has_no_wheel_is_left_out_in_one_sentence():
+    run = play({"torch_version": "2.13.99"}, "--check")
+    assert "torchvision is left out: which one belongs to torch 2.13.99 is not known here" in sentence(run)
 
 
 def test_version_that_no_index_has_is_a_sentence_with_the_nearest(host, environment, role):

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import read
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import builder
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._torch import companions
 
 ROLES = Path(__file__).parents[3] / "roles"
 
@@ -72,3 +74,18 @@ def test_torch_alone_takes_the_build_that_auto_gives() -> None:
     text = (ROLES / "torch" / "defaults" / "main.yml").read_text(encoding="utf-8")
     assert f"default='{read(ON_CPUS, 'torch.build')}' if torch_accelerator == 'cpu'" in text
     assert f"else '{read(ON_GPUS, 'torch.build')}'" in text
+
+
+ON_TORCH_ALONE = plan({"torch": "2.5.1", "python": "3.13", "accelerator": "cpu"}, CPU)
+WITHOUT_AUDIO = plan({"torch": "2.13.0", "torch_build": "cu132"}, {**CPU, "gpus": [H100]})
+
+
+@pytest.mark.parametrize(
+    "whole", [ON_CPUS, ON_GPUS, ON_TORCH_ALONE, WITHOUT_AUDIO], ids=["cpu", "cuda", "3.13", "cu132"]
+)
+def test_torchvision_and_torchaudio_of_the_role_are_those_of_the_plan(whole: dict[str, Any]) -> None:
+    defaults = yaml.safe_load((ROLES / "torch" / "defaults" / "main.yml").read_text(encoding="utf-8"))
+    asked = {name: defaults[f"torch_{name}_version"] for name in ("torchvision", "torchaudio")}
+    torch = whole["torch"]
+    found, _sentences = companions({"torch": torch["version"], **asked}, torch["build"], python=whole["python"])
+    assert {name: found.get(name) for name in asked} == {name: torch[name] for name in asked}

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +149,7 @@ def test_what_is_not_installed_is_not_imported(prefix: Path) -> None:
     interpreter = Interpreter(_basic(numpy="2.4.6"), Finished(0))
     facts = _describe(prefix, interpreter, environment.SECTIONS)
     assert interpreter.asked == ["packages"]
-    assert facts["errors"] == [f"{name} is not installed in {prefix}." for name in ("torch", "deepspeed", "apex")]
+    assert facts["errors"] == [f"{name} is not installed in {prefix}." for name in environment.SECTIONS[1:]]
 
 
 def test_packages_are_always_looked_at(prefix: Path) -> None:
@@ -180,11 +183,99 @@ def test_ops_carry_the_switch_that_builds_them(prefix: Path) -> None:
             "installed_ops": {"deepspeed_shm_comm": True, "cpu_adam": False},
             "switches": {"deepspeed_shm_comm": "DS_BUILD_SHM_COMM"},
             "report": REPORT,
+            "loads": {"deepspeed_shm_comm": None},
         },
     )
     facts = _describe(prefix, Interpreter(_basic(deepspeed="0.19.8"), Finished(0, answer)), ["deepspeed"])
     assert facts["deepspeed"]["ops"]["deepspeed_shm_comm"]["switch"] == "DS_BUILD_SHM_COMM"
     assert facts["deepspeed"]["installed_ops"] == ["deepspeed_shm_comm"]
+    assert facts["deepspeed"]["loads"] == {"deepspeed_shm_comm": None}
+
+
+def _crash() -> str:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return ""
+
+
+def _exit() -> str:
+    sys.exit("no license")
+
+
+def _hang() -> str:
+    time.sleep(60)
+    return ""
+
+
+WORKS = [
+    (lambda: "", None),
+    (lambda: "ImportError: undefined symbol: io_submit", "ImportError: undefined symbol: io_submit"),
+    (lambda: "é" * 5000, "é" * 2000),
+    (_crash, "it ended the interpreter with signal 11"),
+    (_exit, "it ended the interpreter (exit status 1)"),
+    (_hang, "it took longer than 1 s"),
+]
+
+
+@pytest.mark.parametrize(("work", "reason"), WORKS)
+def test_work_apart_is_answered_whatever_it_does(work: Callable[[], str], reason: str | None) -> None:
+    assert probe.apart(work, 1) == reason
+
+
+# Packages of the shape of DeepSpeed 0.19.8 and 0.7.7: the older has no accelerator, and says not what it was built for.
+BUILDERS = """\
+import os
+
+class OpBuilder:
+    BUILD_VAR = ""
+
+    def __init__(self, name):
+        self.name = name
+
+    def load(self, verbose=True):
+        if self.name == "crashes":
+            os.abort()
+        if self.name == "unlinked":
+            raise ImportError("x_op.so: undefined symbol: io_submit")
+        return self.jit_load(verbose) if self.name == "compiles" else object()
+
+    def jit_load(self, verbose=True):
+        raise AssertionError("compiled")
+
+ALL_OPS = {name: OpBuilder(name) for name in ("crashes", "unlinked", "compiles", "loads", "not_installed")}
+
+def main():
+    print("loads .................. [YES] ...... [OKAY]")
+"""
+NEW = "from types import SimpleNamespace\n\ndef get_accelerator():\n    return SimpleNamespace(_name='cpu')\n"
+INSTALLED = "{'crashes': True, 'unlinked': True, 'compiles': True, 'loads': 1, 'not_installed': False}"
+GENERATIONS = [
+    ("0.19.8", NEW, "accelerator_name = 'cpu'", "cpu", True),
+    # Built for GPUs, asked about CPUs: not one op counts.
+    ("0.19.8", NEW, "accelerator_name = 'cuda'", "cpu", False),
+    ("0.7.7", "", "", "cuda", True),
+]
+
+
+@pytest.mark.parametrize(("version", "accelerators", "built", "accelerator", "counts"), GENERATIONS)
+def test_each_op_that_is_built_in_is_loaded_and_none_is_compiled(
+    tmp_path: Path, *, version: str, accelerators: str, built: str, accelerator: str, counts: bool
+) -> None:
+    package = tmp_path / "deepspeed"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "env_report.py").write_text(accelerators + BUILDERS)
+    (package / "git_version_info.py").write_text(f"version = '{version}'\ninstalled_ops = {INSTALLED}\n{built}\n")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{inspect.getsource(probe)}"
+    told = run([sys.executable, "-I", "-", "deepspeed"], program.replace("from __future__", "#"), os.environ, 30)
+    facts = json.loads(told.stdout)["facts"]
+    assert facts["accelerator"] == accelerator
+    loads = facts["loads"]
+    assert set(loads) == ({"crashes", "unlinked", "compiles", "loads"} if counts else set())
+    if counts:
+        assert loads["loads"] is None
+        assert "signal 6" in loads["crashes"]
+        assert loads["unlinked"] == "ImportError: x_op.so: undefined symbol: io_submit"
+        assert loads["compiles"] == "RuntimeError: compiles is not built in, so DeepSpeed would compile it at a run"
 
 
 def test_records_are_read_and_a_broken_one_counts_as_absent(prefix: Path) -> None:

@@ -230,6 +230,24 @@ UV_UNREACHABLE = """\
   cause: tcp connect error
 """
 
+UV_NO_VISION = """\
+  x No solution found when resolving dependencies:
+  `-> Because torchvision was not found in the package registry and you require torchvision==0.28.0+cpu, we can
+      conclude that your requirements are unsatisfiable.
+"""
+
+
+def test_package_that_can_be_left_out_is_named_with_how(prefix: Path) -> None:
+    optional = {"torchvision": "torch_torchvision_version: none"}
+    wish = replace(_wish(prefix, "torch==2.13.0+cpu", "torchvision==0.28.0+cpu"), optional=optional)
+    node = Node(prefix, {})
+    node.endings = [Finished(1, "", UV_NO_VISION), PIP_NOTHING]
+    with pytest.raises(PackagesError) as caught:
+        bring(node, wish, _variables(prefix))
+    assert "no index or folder that this node uses has torchvision==0.28.0+cpu" in str(caught.value)
+    assert "or leave it out (torch_torchvision_version: none)." in str(caught.value)
+
+
 FAILURES = [
     ([Finished(1, "", UV_OTHER_PYTHON)], ["torch 2.13.0+cpu has no wheel for CPython 3.13", "cp310, cp311"]),
     ([Finished(1, "", UV_ABSENT), PIP_OFFERS], ["the nearest there are 2.12.0, 2.14.0"]),

@@ -685,7 +685,11 @@ WARNINGS: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
         "a torch newer than all",
         {"torch": "2.16.0"},
         cluster(node("a100")),
-        ["Nothing is known about torch 2.16.0; it is taken to be as 2.15.0 is."],
+        [
+            "Nothing is known about torch 2.16.0; it is taken to be as 2.15.0 is.",
+            "torchvision is left out: which one belongs to torch 2.16.0 is not known here",
+            "torchaudio is left out: which one belongs to torch 2.16.0 is not known here",
+        ],
     ),
     (
         "a DeepSpeed newer than all",
@@ -740,7 +744,22 @@ WARNINGS: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
         "torch alone has wheels",
         {"torch": "2.5.1", "python": "3.13"},
         cluster(node("a100")),
-        ["For python 3.13 there are wheels of torch 2.5.1, and none of the torchvision and torchaudio that"],
+        [
+            "torchvision is left out: there is no torchvision 0.20.1, which belongs to torch 2.5.1, for Python 3.13.",
+            "torchaudio is left out: there is no torchaudio 2.5.1, which belongs to torch 2.5.1, for Python 3.13.",
+        ],
+    ),
+    (
+        "torchaudio has ended",
+        {"torch": "2.13.0", "torch_build": "cu132"},
+        cluster(node("a100")),
+        ["torchaudio is left out: there is no torchaudio 2.11.0, which belongs to torch 2.13.0, for the build cu132"],
+    ),
+    (
+        "a machine without torchaudio",
+        {"torch": "1.9.0", "torch_build": "cpu", "accelerator": "cpu"},
+        {**cluster(node()), "node2": {**node(), "machine": "aarch64"}},
+        ["node2: torchaudio is left out: there is no torchaudio 0.9.0, which belongs to torch 1.9.0, for aarch64"],
     ),
 ]
 
