@@ -12,6 +12,7 @@ short_description: Names at the end of a run each node that failed or was lost, 
 description:
   - Ansible drops a node that fails or cannot be reached, and goes on with the others.
   - At the end of the run this callback says which nodes that were, at which task, and why.
+  - During the run, the lookup P(fromzero.deepspeed.set_aside#lookup) hands the same to tasks.
   - The playbooks of this collection load it by themselves; other playbooks name it in C(callbacks_enabled).
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import Loss, farewell, reason
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import LOSSES, Loss, farewell, reason
 
 
 class CallbackModule(CallbackBase):
@@ -30,13 +31,9 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "fromzero.deepspeed.set_aside"
     CALLBACK_NEEDS_ENABLED = False
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._losses: dict[str, Loss] = {}
-
     def _keep(self, result: Any, kind: str) -> None:
         task = result.task
-        self._losses.setdefault(
+        LOSSES.setdefault(
             str(result.host.get_name()),
             Loss(
                 kind=kind, task=str(task.name or task.action), reason=reason(result.result), for_all=bool(task.run_once)
@@ -54,5 +51,5 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         # A failure that a rescue handled is in none of these counts.
         gone = {*stats.failures, *stats.dark}
-        for line in farewell({host: loss for host, loss in self._losses.items() if host in gone}):
+        for line in farewell({host: loss for host, loss in LOSSES.items() if host in gone}):
             self._display.display(line, color="red")

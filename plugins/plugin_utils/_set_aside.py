@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The last words about the nodes that a run lost: from Ansible's results to lines for the user."""
+"""The nodes that a run has lost: from Ansible's results to reasons and remedies for the user."""
 
 from __future__ import annotations
 
@@ -56,6 +56,24 @@ class Loss:
     reason: str
     for_all: bool = False
 
+    @property
+    def event(self) -> str:
+        """What happened to the node, as a clause without its subject."""
+        how = "could not be reached" if self.kind == "lost" else "failed"
+        return f"{how} at '{self.task}': {self.reason}"
+
+    @property
+    def remedy(self) -> str:
+        """What the user can do, as a clause; empty where the reason is not a known one, or says it already."""
+        # A task that fails with the words of a lost connection speaks of something else: a file, a download.
+        known = (*_UNREACHED, *_UNUSABLE) if self.kind == "lost" else _UNUSABLE
+        return next((advice for pattern, advice in known if re.search(pattern, self.reason)), "")
+
+
+# The first unhandled failure of each node of this run. The callback fills it in Ansible's main process; each task runs
+# in a process that is forked from it later, so a lookup finds here what has happened until then.
+LOSSES: dict[str, Loss] = {}
+
 
 def reason(result: Mapping[str, Any]) -> str:
     """What a failed result says, in one line that ends without a full stop."""
@@ -73,12 +91,6 @@ def reason(result: Mapping[str, Any]) -> str:
     return _NOISE.sub("", "; ".join(lines), count=1).rstrip(".") or "it gave no reason"
 
 
-def _advice(loss: Loss) -> str:
-    # A task that fails with the words of a lost connection speaks of something else: a file, a download.
-    known = (*_UNREACHED, *_UNUSABLE) if loss.kind == "lost" else _UNUSABLE
-    return next((f" What to do: {advice}." for pattern, advice in known if re.search(pattern, loss.reason)), "")
-
-
 def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
     """Lines about each node that is missing at the end; none when all are there.
 
@@ -87,8 +99,13 @@ def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
     lines = []
     for host, loss in losses.items():
         if not loss.for_all:
-            how = "could not be reached" if loss.kind == "lost" else "failed"
-            lines.append(f"  {host}: {how} at '{loss.task}': {loss.reason}.{_advice(loss)}")
+            advice = f" What to do: {loss.remedy}." if loss.remedy else ""
+            lines.append(f"  {host}: {loss.event}.{advice}")
     if lines:
         lines = ["", "Set aside; the others went on without:", *lines, "Repair and run again: what is done is kept."]
     return lines
+
+
+def as_data(losses: Mapping[str, Loss]) -> dict[str, dict[str, str]]:
+    """The event and the remedy of each loss, by node, as plain data."""
+    return {host: {"event": loss.event, "remedy": loss.remedy} for host, loss in losses.items() if not loss.for_all}

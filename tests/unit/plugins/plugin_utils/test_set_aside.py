@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import Loss, farewell, reason
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import Loss, as_data, farewell, reason
 
 REASONS: list[tuple[dict[str, Any], str]] = [
     ({"msg": "Task failed: Action failed: boo."}, "boo"),
@@ -86,3 +86,11 @@ def test_a_reason_that_says_what_to_do_gets_no_second_advice() -> None:
 def test_nothing_is_said_when_all_are_there_or_the_run_ended_for_all() -> None:
     assert farewell({}) == []
     assert farewell({"a": Loss("failed", "Refuse", "bad inventory", for_all=True)}) == []
+
+
+def test_the_verdict_gets_the_words_that_the_run_prints() -> None:
+    loss = Loss("lost", "Gather facts", "Connection timed out")
+    data = as_data({"a": loss, "b": Loss("failed", "Refuse", "bad inventory", for_all=True)})
+    assert set(data) == {"a"}
+    line = next(line for line in farewell({"a": loss}) if line.startswith("  a: "))
+    assert line == f"  a: {data['a']['event']}. What to do: {data['a']['remedy']}."
