@@ -52,6 +52,8 @@ _OUTPUT = struct.Struct(">iB")
 _LISTEN = "0A"
 # Seconds after which a process that SIGKILL does not end counts as stuck.
 _PATIENCE = 15.0
+# Seconds that ranks whose agent has just gone have to end.
+_SETTLING = 3.0
 
 Found = Dict[str, Any]
 
@@ -83,13 +85,18 @@ def fingerprint(path: str) -> str:
 
 
 def _state(path: str, kind: str, content: str) -> str:
-    """How a path compares with the head's: same, missing, unlike (a folder for a file), differs, unreadable."""
+    """How a path compares with the head's: same, missing, unlike (a folder for a file), differs, unreadable.
+
+    :param content: the L(fingerprint) that a file should have; empty for any.
+    """
     try:
         found = os.stat(path)
         if stat.S_ISDIR(found.st_mode) != (kind == "folder"):
             return "unlike"
         if kind == "folder":
             return "same" if os.access(path, os.X_OK) else "unreadable"
+        if not content:
+            return "same" if os.access(path, os.R_OK) else "unreadable"
         if content.partition(":")[0] != str(found.st_size):
             return "differs" if os.access(path, os.R_OK) else "unreadable"
         return "same" if fingerprint(path) == content else "differs"
@@ -258,6 +265,16 @@ def runs_here() -> list[Found]:
     return sorted((entry for entry in found.values() if entry["pids"]), key=lambda entry: str(entry["run"]))
 
 
+def settled_runs() -> list[Found]:
+    """L(runs_here), where the end of a run that was just killed has had its time."""
+    deadline = time.monotonic() + _SETTLING
+    runs = runs_here()
+    while time.monotonic() < deadline and any(run["own"] and not run["steered"] for run in runs):
+        time.sleep(0.2)
+        runs = runs_here()
+    return runs
+
+
 # --- GPUs and ports ----------------------------------------------------------------------------------------------
 
 
@@ -325,12 +342,20 @@ def _holder(port: int) -> Found:
         return {}
     uid, inode = listening[0][1:]
     for pid in _pids():
-        with contextlib.suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == f"socket:[{inode}]":
-                    command = " ".join(_command(pid))[:120]
-                    return {"user": user_name(uid), "pid": pid, "command": command, "since": _status(pid)[2]}
+        if f"socket:[{inode}]" in _descriptors(pid):
+            command = " ".join(_command(pid))[:120]
+            return {"user": user_name(uid), "pid": pid, "command": command, "since": _status(pid)[2]}
     return {"user": user_name(uid)}
+
+
+def _descriptors(pid: int) -> set[str]:
+    """What a process has open; nothing for those of other accounts."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    return found
 
 
 def reserve_port(port: int) -> socket.socket | None:
@@ -651,7 +676,7 @@ class Agent:
             modules={name: _has_module(name) for name in request["modules"]},
             port=self._port.getsockname()[1] if self._port else 0,
             holder=holder,
-            runs=runs_here(),
+            runs=settled_runs(),
             gpus=gpus_in_use(request["gpus"]),
         )
 

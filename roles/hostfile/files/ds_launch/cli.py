@@ -22,7 +22,7 @@ from ds_launch.nodes import Node, NodeError
 from ds_launch.options import USAGE, Options, parse
 from ds_launch.output import Output
 from ds_launch.run import Run
-from ds_launch.script import Needs, needs, working_folder
+from ds_launch.script import Needs, Path, needs, working_folder
 from ds_launch.words import REFUSED, Refusal, listed, say
 
 Settings = Dict[str, Any]
@@ -78,6 +78,9 @@ async def _looked_at(
 
 async def _launch(slots: hosts.Slots, settings: Settings, options: Options) -> int:
     needed = needs(options, working_folder())
+    if options.launcher == "accelerate":
+        # It differs from node to node.
+        needed.paths.append(Path(settings["accelerate_config"], "file", "accelerate's configuration"))
     address = hosts.master_address(slots, options, settings["addresses"], options.hostfile)
     from_files = environment.from_files(needed.folder, os.environ)
     given = environment.exported(os.environ, needed.folder, environment.own_variables())

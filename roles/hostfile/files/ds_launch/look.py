@@ -56,6 +56,8 @@ def _missing(needs: Needs, answers: Answers) -> list[str]:
             if state != "same" and not (inside and name in without_folder):
                 by_state.setdefault(state, []).append(name)
         bring = "bring it there by 'ds-launch --sync'" if inside else "copy it there"
+        if not entry.content and entry.kind == "file":
+            bring = "run the playbook 'hostfile'"
         for state, names in by_state.items():
             nodes, several = listed(names), len(names) > 1
             what = f"{entry.path} ({entry.role})"

@@ -6,6 +6,7 @@ their ends and what is left of them are real.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -132,15 +133,7 @@ def cluster(tmp_path, environment):
 
         def left(self):
             """What still runs of the job."""
-            found = []
-            for entry in Path("/proc").iterdir():
-                try:
-                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                except OSError:
-                    continue
-                if str(tmp_path) in line or "sleep 4321" in line:
-                    found.append(line)
-            return found
+            return running(str(tmp_path).encode()) + running(b"sleep\x004321")
 
     return Cluster()
 
@@ -150,6 +143,17 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.05)
+
+
+def running(*words):
+    """The processes whose command has all of these words."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (entry / "cmdline").read_bytes()
+            if all(word in command for word in words):
+                found.append(int(entry.name))
+    return found
 
 
 def begun(process, count):
@@ -267,16 +271,8 @@ def test_another_run_is_told_and_stop_ends_it(cluster):
 def test_what_an_agent_could_not_end_is_told_and_ended_by_stop(cluster):
     process = cluster.start("train.py", "wait")
     begun(process, 4)
-    agents = [
-        int(p.name)
-        for p in Path("/proc").glob("[0-9]*")
-        if b"ds-launch-agent" in _cmdline(p) and b"train.py" in _cmdline(p)
-    ]
-    watchers = [
-        int(p.name)
-        for p in Path("/proc").glob("[0-9]*")
-        if str(cluster.path).encode() not in b"" and b"agent.py\0rank" in _cmdline(p)
-    ]
+    agents = running(b"ds-launch-agent", b"train.py")
+    watchers = running(b"agent.py", b"\0rank\0")
     # A frozen node: neither the agents nor those that watch the ranks can do anything.
     for pid in (*agents, *watchers):
         os.kill(pid, signal.SIGSTOP)
@@ -296,13 +292,6 @@ def test_what_an_agent_could_not_end_is_told_and_ended_by_stop(cluster):
         for pid in watchers:
             if Path(f"/proc/{pid}").exists():
                 os.kill(pid, signal.SIGKILL)
-
-
-def _cmdline(entry):
-    try:
-        return (entry / "cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def test_nothing_starts_where_something_is_missing(cluster):
