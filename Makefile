@@ -14,9 +14,10 @@ help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: sandbox
-sandbox: venv  ## A DeepSpeed cluster of NODES containers (2), up to a passing training step
+sandbox: venv  ## A DeepSpeed cluster of NODES containers (2), up to a first job on all of them
 	python -m sandbox up sandbox --nodes $(NODES) --with upstream --inventory $(SANDBOX_INVENTORY)
 	ansible-playbook site.yml -i $(SANDBOX_INVENTORY)
+	python -m sandbox type $(SANDBOX_INVENTORY) README.md
 
 .PHONY: sandbox-down
 sandbox-down: venv  ## Remove it again, without a trace

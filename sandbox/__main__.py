@@ -1,15 +1,16 @@
-"""`python -m sandbox up NAME`, `down NAME`, `prepare`, `clean`: what the Makefile, Molecule and the benchmarks call."""
+"""`python -m sandbox up`, `type`, `down`, `prepare`, `clean`: what the Makefile, Molecule and the benchmarks call."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox import engine, image, nodes, offers
+from sandbox import engine, image, nodes, offers, typed
 from sandbox.gpus import node as host
 from sandbox.shell import BUILD, SandboxError, say
 
@@ -39,6 +40,9 @@ def main() -> int:
         help="which simulated host each node is: a name in molecule/shared/worlds, or a file",
     )
     up.add_argument("--inventory", type=Path, help="where to write the inventory")
+    type_ = verbs.add_parser("type", help="type what pages of the documentation say on the head of a cluster")
+    type_.add_argument("inventory", type=Path)
+    type_.add_argument("pages", type=Path, nargs="+", metavar="PAGE")
     verbs.add_parser("prepare", help="make what all clusters share: the engine, the image, the stand-in, the wheels")
     down = verbs.add_parser("down", help="remove a cluster")
     down.add_argument("name")
@@ -52,6 +56,9 @@ def main() -> int:
             for offer in arguments.offers:
                 cluster = OFFERS[offer](cluster)
             say(f"Inventory: {nodes.up(cluster)}")
+        elif arguments.verb == "type":
+            typed.type_blocks(arguments.inventory, arguments.pages)
+            say("\nLog in: " + shlex.join(typed.login(arguments.inventory)))
         elif arguments.verb == "prepare":
             engine.ensure()
             offers.toolkit(offers.nvidia(offers.wheels(offers.conda(nodes.Cluster("none", 0, image.ensure())))))

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 #: What a record says of a file, by its path: the SHA-256 sum of what was written there last.
@@ -15,7 +16,7 @@ Record = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What to do with one file: write it, and first keep what is there."""
+    """What to do with one file: write or remove it, and first keep what is there."""
 
     write: bool
     by_hand: bool
@@ -45,3 +46,24 @@ def judge(path: str, present: str | None, wanted: str | None, record: Record | N
         )
     )
     return Judgement(True, by_hand, difference)
+
+
+def judge_removal(path: str, present: str | None, record: Record | None) -> Judgement:
+    """As judge(), for a file that must not be there."""
+    by_hand = present is not None and record is not None and record.get(path) != digest(present)
+    difference = difflib.unified_diff((present or "").splitlines(keepends=True), [], path, "removed now")
+    return Judgement(present is not None, by_hand, "".join(difference))
+
+
+def left_over(record: Record, named: Collection[str], folders: Iterable[str]) -> list[str]:
+    """The files below some folders that were written once and that nobody names any more.
+
+    :param record: what was written. named: the paths that still belong there. folders: absolute paths.
+    """
+    inside = tuple(f"{posixpath.normpath(folder)}/" for folder in folders)
+    return sorted(
+        path
+        for path in record
+        # A path that leads out of the folder is none that this collection has written.
+        if path not in named and path == posixpath.normpath(path) and path.startswith(inside)
+    )

@@ -15,6 +15,7 @@ description:
     copy with a timestamp, and a warning shows the copy and the difference.
   - A file without O(files[].content) is only read.
   - Folders that are missing are made, for the owner of the file.
+  - A file that must not be there any more is removed, and kept as a copy where it was edited by hand.
 options:
   files:
     description: The files, by their paths.
@@ -29,6 +30,11 @@ options:
       content:
         description: What the file should hold. Without it the file is left as it is and its content returned.
         type: str
+      state:
+        description: Whether the file should be there. V(absent) removes it.
+        type: str
+        choices: [present, absent]
+        default: present
       mode:
         description: The permissions of the file.
         type: str
@@ -42,6 +48,13 @@ options:
   record:
     description: The file that holds the checksums. Without it no file counts as edited by hand.
     type: path
+  whole_folders:
+    description:
+      - Folders whose files are all named in O(files). A file below them that O(record) says was written once, and that
+        O(files) does not name any more, is removed.
+    type: list
+    elements: path
+    default: []
 attributes:
   check_mode:
     description: Says what would change, and changes nothing.
@@ -64,11 +77,20 @@ EXAMPLES = r"""
       - path: ~trainer/.deepspeed_env
         content: |
           DS_ACCELERATOR=cpu
+
+- name: Write a program, without the files that an older release of it had
+  fromzero.deepspeed.owned_files:
+    record: /opt/fromzero/etc/hostfile.record.json
+    whole_folders: [/opt/fromzero/lib/ds_launch]
+    files:
+      - path: /opt/fromzero/lib/ds_launch/__main__.py
+        content: "{{ lookup('ansible.builtin.file', 'ds_launch/__main__.py', rstrip=false) }}"
 """
 
 RETURN = r"""
 files:
-  description: What was found, and done, for each file in the order of the task.
+  description:
+    - What was found, and done, for each file in the order of the task. What O(whole_folders) has removed comes last.
   returned: success
   type: list
   elements: dict
@@ -101,7 +123,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import about, complaint
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files import Record, digest, judge
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files import (
+    Judgement,
+    Record,
+    digest,
+    judge,
+    judge_removal,
+    left_over,
+)
 
 
 def _read(path: Path) -> str | None:
@@ -135,29 +164,47 @@ def _write(module: AnsibleModule, path: Path, content: str, owner: str | None) -
     module.atomic_move(file.name, str(real))
 
 
-def _bring(module: AnsibleModule, entry: dict[str, Any], record: Record | None) -> tuple[dict[str, Any], bool, Any]:
-    """Bring one file to its content: the result that RETURN names, whether the file changed, and the difference."""
-    path, wanted = Path(entry["path"]), entry["content"]
+def _judge(entry: dict[str, Any], present: str | None, record: Record | None) -> Judgement:
+    if entry["state"] == "absent":
+        return judge_removal(entry["path"], present, record)
+    return judge(entry["path"], present, entry["content"], record)
+
+
+def _apply(module: AnsibleModule, entry: dict[str, Any], record: Record | None) -> tuple[dict[str, Any], bool, Any]:
+    """Write or remove one file: the result that RETURN names, whether the file changed, and the difference."""
+    path, gone = Path(entry["path"]), entry["state"] == "absent"
+    wanted = None if gone else entry["content"]
     owner = entry["owner"] or module.params["owner"]
     present = _read(path)
-    verdict = judge(str(path), present, wanted, record)
-    changed, backup = verdict.write, ""
-    if verdict.write and not module.check_mode:
+    judgement = _judge(entry, present, record)
+    changed, backup = judgement.write, ""
+    if judgement.write and not module.check_mode:
         if not path.is_absolute():
             module.fail_json(msg=f"{path} cannot be written: its account has no home here; make the account first.")
-        if verdict.by_hand:
+        if judgement.by_hand:
             backup = module.backup_local(str(path))
-        _write(module, path, wanted, owner)
-    if verdict.write and verdict.by_hand:
+        if gone:
+            path.unlink()
+        else:
+            _write(module, path, entry["content"], owner)
+    if judgement.write and judgement.by_hand:
         keeping = f"it is kept as {backup}" if backup else "it would be kept as a copy"
-        module.warn(f"{path} was edited by hand; {keeping}. The difference:\n{verdict.difference}")
+        module.warn(f"{path} was edited by hand; {keeping}. The difference:\n{judgement.difference}")
     if wanted is not None and path.exists():
         changed = module.set_owner_if_different(str(path), owner, changed)
         changed = module.set_mode_if_different(str(path), entry["mode"], changed)
-    after = wanted if verdict.write else present
+    after = wanted if judgement.write else present
     difference = {"before_header": str(path), "after_header": str(path), "before": present or "", "after": after or ""}
     result = {"path": str(path), "content": present or "", "exists": present is not None}
-    return {**result, "by_hand": verdict.by_hand, "backup": backup}, changed, difference
+    return {**result, "by_hand": judgement.by_hand, "backup": backup}, changed, difference
+
+
+def _renewed(entries: list[dict[str, Any]], record: Record) -> Record:
+    """The record after the task: what is written and what was already right is vouched for from now on."""
+    gone = {entry["path"] for entry in entries if entry["state"] == "absent"}
+    kept = {path: summed for path, summed in record.items() if path not in gone}
+    written = {entry["path"]: entry["content"] for entry in entries if entry["path"] not in gone}
+    return {**kept, **{path: digest(content) for path, content in written.items() if content is not None}}
 
 
 def _remember(module: AnsibleModule, path: Path, record: Record, renewed: Record) -> bool:
@@ -181,28 +228,30 @@ def main() -> None:
                 "options": {
                     "path": {"type": "path", "required": True},
                     "content": {"type": "str"},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                     "mode": {"type": "str", "default": "0644"},
                     "owner": {"type": "str"},
                 },
             },
             "owner": {"type": "str"},
             "record": {"type": "path"},
+            "whole_folders": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
     recorded = module.params["record"]
     record = _read_record(recorded) if recorded else None
+    entries = list(module.params["files"])
+    obsolete = left_over(record or {}, {entry["path"] for entry in entries}, module.params["whole_folders"])
+    entries += [{"path": path, "content": None, "state": "absent", "owner": None} for path in obsolete]
     try:
         done = []
-        for entry in module.params["files"]:
+        for entry in entries:
             with about(Path(entry["path"])):
-                done.append(_bring(module, entry, record))
+                done.append(_apply(module, entry, record))
         changed = any(each[1] for each in done)
         if record is not None:
-            # What is written and what was already right is vouched for from now on; other entries stay.
-            wanted = {entry["path"]: entry["content"] for entry in module.params["files"]}
-            renewed = {path: digest(content) for path, content in wanted.items() if content is not None}
-            changed = _remember(module, Path(recorded), record, {**record, **renewed}) or changed
+            changed = _remember(module, Path(recorded), record, _renewed(entries, record)) or changed
     except OSError as error:
         module.fail_json(msg=complaint(error))
     differences = [each[2] for each in done if each[2]["before"] != each[2]["after"]]

@@ -118,3 +118,18 @@ def render_addresses(
         if address:
             lines[name] = address
     return "".join(f"{name} {address}\n" for name, address in lines.items())
+
+
+def render_machines(hostfile: str, addresses: str) -> dict[str, Any]:
+    """What other launchers than deepspeed ask for, from the hostfile and the table of addresses.
+
+    Lines that cannot be read are passed over, since a hand may have broken them; without any there is no node.
+    """
+    slots = readable_lines(hostfile)
+    table = dict(line.split()[:2] for line in addresses.splitlines() if len(line.split()) >= 2)
+    return {
+        "nodes": {name: {"rank": rank, "slots": count} for rank, (name, count) in enumerate(slots.items())},
+        "processes": sum(slots.values()),
+        "master": table.get(next(iter(slots), ""), ""),
+        "equal": len(set(slots.values())) <= 1,
+    }

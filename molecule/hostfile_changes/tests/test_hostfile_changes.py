@@ -5,6 +5,7 @@ The tests share the nodes; each begins with a whole run.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,8 @@ SCENARIO = Path(__file__).parents[1]
 PROJECT = SCENARIO.parents[1]
 INVENTORY = PROJECT / "build" / "clusters" / SCENARIO.name / "hosts.yml"
 WHOLE = "node1 slots=2\nnode2 slots=3\n"
+ETC = "/opt/fromzero/etc"
+PROGRAM = "/opt/fromzero/lib/ds_launch"
 
 
 def play(*arguments, inventory=INVENTORY):
@@ -29,8 +32,8 @@ def play(*arguments, inventory=INVENTORY):
     return subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
 
 
-def sudo(command):
-    host = testinfra.get_host(f"ansible://node1?ansible_inventory={INVENTORY}")
+def sudo(command, node="node1"):
+    host = testinfra.get_host(f"ansible://{node}?ansible_inventory={INVENTORY}")
     with host.sudo():
         return host.check_output(command)
 
@@ -39,13 +42,25 @@ def hostfile(path="/job/hostfile"):
     return sudo(f"cat {path}") + "\n"
 
 
+def stage(node, etc=ETC):
+    """The ZeRO stage in a node's ds_config.json; None where it has none."""
+    text = sudo(f"cat {etc}/ds_config.json || true", node)
+    return json.loads(text)["zero_optimization"]["stage"] if text else None
+
+
+def launchers(node):
+    """What a node has for those who type other launchers."""
+    return sudo(f"ls {ETC} | grep -e accelerate.yaml -e torchrun.env || true", node).split()
+
+
 @pytest.fixture(autouse=True)
 def whole():
-    """Each test begins with the hostfile of a whole run, and without copies of files edited by earlier ones."""
-    if hostfile() != WHOLE:
+    """Each test begins with the files of a whole run, and without copies of files edited by earlier ones."""
+    if hostfile() != WHOLE or [stage("node1"), stage("node2")] != [2, 2] or len(launchers("node2")) != 2:
         done = play()
         assert done.returncode == 0, done.stdout
-    sudo("find /job -name '*~' -delete")
+    for node in ("node1", "node2"):
+        sudo(f"rm -f /job/*~ {ETC}/*~", node)
 
 
 @pytest.fixture
@@ -74,6 +89,78 @@ def test_limit_without_the_head_leaves_its_files_alone_and_says_so():
     assert done.returncode == 0, done.stdout
     assert "node1, the head, takes no part in this run" in " ".join(done.stdout.split())
     assert hostfile() == WHOLE
+
+
+def test_a_later_change_reaches_every_node():
+    done = play("-e", '{"hostfile_zero_stage": 1, "hostfile_cpu_threads": 4}')
+    assert done.returncode == 0, done.stdout
+    for node in ("node1", "node2"):
+        assert stage(node) == 1
+        assert "OMP_NUM_THREADS=4" in sudo("cat /home/trainer/.deepspeed_env", node)
+
+
+def test_limit_without_the_head_gives_a_node_what_the_head_has():
+    sudo(f"rm -f {ETC}/* /home/trainer/.deepspeed_env", "node2")
+    done = play("--limit", "node2", "-e", '{"hostfile_zero_stage": 1}')
+    assert done.returncode == 0, done.stdout
+    assert "get the same ds_config.json as the head" in " ".join(done.stdout.split())
+    assert [stage("node1"), stage("node2")] == [2, 2]
+    assert launchers("node2") == ["accelerate.yaml", "torchrun.env"]
+    assert "PET_NODE_RANK=1\n" in sudo(f"cat {ETC}/torchrun.env", "node2")
+    assert "DS_ACCELERATOR=cpu" in sudo("cat /home/trainer/.deepspeed_env", "node2")
+
+
+def test_limit_without_a_head_that_answers_gives_a_node_its_own(inventory):
+    sudo(f"rm -f {ETC}/ds_config.json", "node2")
+    down = inventory(lambda nodes: nodes["hosts"]["node1"].update(ansible_host="192.0.2.1", ansible_ssh_timeout=2))
+    done = play("--limit", "node2", "-e", '{"hostfile_zero_stage": 1}', inventory=down)
+    assert done.returncode == 0, done.stdout
+    assert "one by their own variables" in " ".join(done.stdout.split())
+    assert stage("node2") == 1
+    # What needs the hostfile stays as it is.
+    assert launchers("node2") == ["accelerate.yaml", "torchrun.env"]
+
+
+def test_a_node_without_slots_has_what_scripts_read_and_no_rank():
+    done = play("-e", '{"hostfile_cpu_slots": 0}')
+    assert done.returncode == 0, done.stdout
+    assert "node1 brings no slots and is left out" in done.stdout + done.stderr
+    assert hostfile() == "node2 slots=3\n"
+    assert stage("node1") == 2
+    assert launchers("node1") == []
+    assert "PET_NODE_RANK=0\n" in sudo(f"cat {ETC}/torchrun.env", "node2")
+
+
+def test_an_edit_by_hand_on_another_node_is_kept():
+    sudo(f"sed -i 's/0.0001/0.5/' {ETC}/ds_config.json", "node2")
+    done = play()
+    assert f"{ETC}/ds_config.json was edited by hand" in " ".join((done.stdout + done.stderr).split())
+    assert "0.5" not in sudo(f"cat {ETC}/ds_config.json", "node2")
+    assert "0.5" in sudo(f"cat {ETC}/ds_config.json.*~", "node2")
+
+
+def test_a_file_of_an_older_program_is_removed_and_one_of_somebody_else_stays():
+    record = f"{ETC}/hostfile.record.json"
+    summed = sudo("printf old | sha256sum").split()[0]
+    sudo(f"printf old > {PROGRAM}/older.py; printf theirs > {PROGRAM}/theirs.py")
+    sudo(f"""sed -i 's|^{{|{{ "{PROGRAM}/older.py": "{summed}",|' {record}""")
+    done = play()
+    assert done.returncode == 0, done.stdout
+    found = sudo(f"ls {PROGRAM}").split()
+    sudo(f"rm {PROGRAM}/theirs.py")
+    assert "older.py" not in found
+    assert "theirs.py" in found
+    assert "__main__.py" in found
+    assert "older.py" not in sudo(f"cat {record}")
+
+
+def test_the_form_of_the_trainer_is_one_variable():
+    done = play("-e", '{"hostfile_config_form": "trainer"}')
+    assert done.returncode == 0, done.stdout
+    config = json.loads(sudo(f"cat {ETC}/ds_config.json", "node2"))
+    assert config["train_micro_batch_size_per_gpu"] == "auto"
+    assert "optimizer" not in config
+    assert play().returncode == 0
 
 
 def test_a_node_that_cannot_be_reached_loses_its_line(inventory):
@@ -131,13 +218,6 @@ def test_check_mode_shows_the_edit_and_changes_nothing():
     assert hostfile() == "node1 slots=2\nnode2 slots=7\n"
 
 
-def test_a_node_without_slots_is_left_out_with_a_warning():
-    done = play("-e", '{"hostfile_cpu_slots": 0}')
-    assert done.returncode == 0, done.stdout
-    assert "node1 brings no slots and is left out" in done.stdout + done.stderr
-    assert hostfile() == "node2 slots=3\n"
-
-
 @pytest.mark.parametrize(
     ("slots", "words"),
     [
@@ -175,7 +255,10 @@ def test_without_root_every_file_is_the_users_own():
         sudo(f"stat -c %U {home}/fromzero/hostfile {home}/.local/bin/ds-launch {home}/.deepspeed_env").split()
         == ["trainer"] * 3
     )
-    assert f"hostfile={home}/fromzero/hostfile" in sudo(f"cat {home}/.local/bin/ds-launch")
+    settings = json.loads(sudo(f"cat {home}/fromzero/etc/ds-launch.json"))
+    assert settings["hostfile"] == f"{home}/fromzero/hostfile"
+    assert stage("node2", etc=f"{home}/fromzero/etc") == 2
+    assert sudo(f"stat -c %U {home}/fromzero/lib/ds_launch/__main__.py") == "trainer"
     again = play("-e", '{"cluster_become": false}')
     assert "changed=0" in again.stdout
     assert "changed=1" not in again.stdout

@@ -95,11 +95,10 @@ def _state(path: str, kind: str, content: str) -> str:
             return "unlike"
         if kind == "folder":
             return "same" if os.access(path, os.X_OK) else "unreadable"
-        if not content:
-            return "same" if os.access(path, os.R_OK) else "unreadable"
-        if content.partition(":")[0] != str(found.st_size):
-            return "differs" if os.access(path, os.R_OK) else "unreadable"
-        return "same" if fingerprint(path) == content else "differs"
+        if not os.access(path, os.R_OK):
+            return "unreadable"
+        same_size = not content or content.partition(":")[0] == str(found.st_size)
+        return "same" if same_size and (not content or fingerprint(path) == content) else "differs"
     except PermissionError:
         return "unreadable"
     except OSError:
