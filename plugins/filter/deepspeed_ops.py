@@ -65,7 +65,10 @@ _value:
     - C(switches) are the variables of the build; C(left_out) the ops that V(auto) leaves out, each with the reason;
       C(problems) sentences about what cannot be had.
     - C(packages) are what the system has to bring, in the words of P(fromzero.deepspeed.build_packages#filter);
-      C(python_packages) what the build imports; C(variables) further variables.
+      C(python_packages) what the build imports; C(variables) further variables; C(flags) variables whose value begins
+      with that of the user.
+    - C(run_packages) and C(run_python_packages) are what every node needs to load the ops. C(compatible) are the
+      switches of ops that DeepSpeed does not use on a node where C(ds_report) calls them incompatible.
     - C(nvcc) says whether nvcc compiles, C(native) whether code is for the processor of the node that builds,
       C(nvcc_versions) which versions of nvcc will do.
   type: dict
@@ -75,7 +78,11 @@ _value:
     problems: []
     packages: [libaio]
     python_packages: []
-    variables: {}
+    run_packages: [compiler, libaio]
+    run_python_packages: []
+    compatible: [DS_BUILD_AIO]
+    variables: {DS_BUILD_PIN_MEMORY: "1"}
+    flags: {LDFLAGS: "-Wl,--no-as-needed -laio"}
     nvcc: true
     native: true
     nvcc_versions: ["13.0"]

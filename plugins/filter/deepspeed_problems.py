@@ -11,8 +11,10 @@ short_description: How the DeepSpeed of an environment differs from the wished o
 description:
   - Compares what C(ds_report) says with the version and the ops that were asked for. For an op that is missing the
     reason is the one that DeepSpeed gives.
+  - An op that is built in has to load, where it is asked for and where every run uses it. An op that DeepSpeed does not
+    use while C(ds_report) calls it incompatible has to be compatible.
   - Ops that were built with another torch or CUDA than the environment has now are named too; C(ds_report) does not.
-positional: version, switches
+positional: version, switches, compatible
 options:
   _input:
     description: What M(fromzero.deepspeed.environment_info) returned, with C(torch) and C(deepspeed) gathered.
@@ -26,6 +28,12 @@ options:
     description: What P(fromzero.deepspeed.deepspeed_switches#filter) returned.
     type: dict
     default: {}
+  compatible:
+    description: Switches of ops that have to be compatible, of P(fromzero.deepspeed.deepspeed_ops#filter).
+    type: list
+    elements: str
+    default: []
+    version_added: 0.4.0
 """
 
 EXAMPLES = r"""
@@ -42,17 +50,20 @@ _value:
   sample: ["deepspeed is not installed in /opt/fromzero/envs/train."]
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_ops import problems
 
 
 def deepspeed_problems(
-    environment: Mapping[str, Any], version: str = "", switches: Mapping[str, str] | None = None
+    environment: Mapping[str, Any],
+    version: str = "",
+    switches: Mapping[str, str] | None = None,
+    compatible: Sequence[str] = (),
 ) -> list[str]:
     """See DOCUMENTATION."""
-    return [str(problem) for problem in problems(environment, str(version), switches or {})]
+    return [str(problem) for problem in problems(environment, str(version), switches or {}, compatible)]
 
 
 class FilterModule:

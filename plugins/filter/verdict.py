@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: verdict
 author: The fromzero team (@fromzero)
 version_added: 0.1.0
-short_description: Judges what the probes of a cluster found
+short_description: The verdict on a cluster, from what its probes found
 description:
   - Turns the results of the role P(fromzero.deepspeed.verify#role)'s tasks into checks, each with the reason and the
     fix where it failed, and into one verdict.
@@ -16,8 +16,9 @@ options:
     description:
       - What was found. V(nodes) are the nodes of the run that are still there, V(head) the one that launches, V(away)
         the nodes that C(--limit) leaves alone, V(lost) those that dropped out of the run, V(idle) those that are kept
-        out of the hostfile on purpose, V(set_aside) the reasons for being lost by name where they are known,
-        V(packages) the packages that must be there in the same version.
+        out of the hostfile on purpose, V(packages) the packages that must be there in the same version.
+      - V(set_aside) says by node why it was lost, as the lookup P(fromzero.deepspeed.set_aside#lookup) knows it.
+        V(accelerator) is what the ranks are meant to compute on; V(auto) means GPUs of any kind.
       - V(environments) and V(ssh) hold the results of M(fromzero.deepspeed.environment_info) and
         M(fromzero.deepspeed.ssh_probe) by node, V(pdsh) and V(training) those of the C(pdsh) command and of
         M(fromzero.deepspeed.training_run) on the head; empty where they were not run.
@@ -41,7 +42,7 @@ _value:
       description: The checks, each with C(layer), C(name), C(node), C(ok), C(reason), C(fix) and C(seconds).
       type: list
       elements: dict
-    summary: {description: "World size, hosts, all-reduce, first and last loss, number of failed checks.", type: dict}
+    summary: {description: "What was launched on what, and what came out, as far as it came.", type: dict}
     text: {description: The summary as lines., type: list, elements: str}
     failures: {description: A sentence for each check that failed., type: list, elements: str}
 """

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Starts a short DeepSpeed run on several nodes, bounds its time, reads what the ranks tell, and cleans up."""
+"""Starts a short run with ds-launch, bounds its time, and reads what the ranks and ds-launch report."""
 
 from __future__ import annotations
 
@@ -9,26 +9,40 @@ import json
 import os
 import re
 import select
-import shlex
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, cast
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch_hostfile import HostfileError, parse_hostfile
 
-# Each rank writes a flat JSON object behind this mark; two ranks may share a line, and pdsh puts the host before it.
-_TOLD = re.compile(r"FROMZERO_VERIFY (\{[^{}]*\})")
-_NODE_FAILED = re.compile(r"^pdsh@[^:]+: [^:]+: ssh exited with exit code [1-9]")
-_GRACE = 20.0
-_AFTER_FAILURE = 10.0
+_MARK = re.compile(r"FROMZERO_VERIFY (?=\{)")
+_SENTENCE = re.compile(r"^ds-launch: (\S.*)$", re.MULTILINE)
+# ds-launch gives the ranks some seconds to end, and each node some more to confirm it.
+_GRACE = 40.0
+_MOST_SENTENCES = 20
+
+
+class LaunchError(Exception):
+    """Nothing can be started; the message is a sentence for the user."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Files:
+    """What the role hostfile has written for a launch: the launcher, the hostfile, and DeepSpeed's configuration."""
+
+    launcher: str
+    hostfile: str
+    config: str
+
+
+@dataclass(frozen=True)
+class Ended:
     """How a command ended: its status (124 when the time was up), all it wrote, and how long it took."""
 
     status: int
@@ -41,13 +55,44 @@ class Outcome:
         return self.status == 124
 
 
-def told(output: str) -> list[dict[str, Any]]:
-    """What the ranks said, in the order in which it arrived; a line that was cut is passed over."""
-    said = []
-    for match in _TOLD.finditer(output):
+def launch_files(settings: str, given: Mapping[str, str | None]) -> tuple[Files, dict[str, str]]:
+    """The files of a launch, and those among them that a user has named and the settings have not.
+
+    :param settings: the path of C(ds-launch.json), which the role hostfile writes.
+    :param given: by the name of a file a path that goes before that of the settings; empty for none.
+    :raises LaunchError: the settings or the configuration are missing, or cannot be read.
+    """
+    try:
+        written = dict(json.loads(Path(settings).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise LaunchError(f"{settings} cannot be read ({error.strerror}); run the playbook 'hostfile'.") from error
+    except (ValueError, TypeError) as error:
+        raise LaunchError(f"{settings} is not what the role hostfile writes; run the playbook 'hostfile'.") from error
+    own = {name: path for name, path in given.items() if path}
+    paths = {name: own.get(name) or str(written.get(name) or "") for name in given}
+    nameless = [name for name, path in paths.items() if not path]
+    if nameless:
+        raise LaunchError(f"{settings} does not name the {nameless[0]}; run the playbook 'hostfile'.")
+    paths = {name: str(Path(path).expanduser()) for name, path in paths.items()}
+    if not Path(paths["config"]).is_file():
+        raise LaunchError(
+            f"{paths['config']}, the configuration of DeepSpeed, is missing; run the playbook 'hostfile'."
+        )
+    return Files(**paths), own
+
+
+def reports(output: str) -> list[dict[str, Any]]:
+    """What the ranks have reported, in the order in which it arrived; a line that was cut is passed over."""
+    decoder, found = json.JSONDecoder(), []
+    for match in _MARK.finditer(output):
         with contextlib.suppress(ValueError):
-            said.append(json.loads(match.group(1)))
-    return said
+            found.append(decoder.raw_decode(output, match.end())[0])
+    return found
+
+
+def sentences(output: str) -> list[str]:
+    """What ds-launch itself says; the lines of a rank that it repeats are indented, and left out."""
+    return _SENTENCE.findall(output)[:_MOST_SENTENCES]
 
 
 def participants(hostfile: str, nodes: Sequence[str]) -> dict[str, int]:
@@ -57,33 +102,34 @@ def participants(hostfile: str, nodes: Sequence[str]) -> dict[str, int]:
     """
     slots = {name: count for name, count in parse_hostfile(hostfile).items() if name in set(nodes)}
     if not slots:
-        raise HostfileError(f"The hostfile names none of {', '.join(nodes)}; run the hostfile playbook.")
+        raise HostfileError(f"The hostfile names none of {', '.join(nodes)}; run the playbook 'hostfile'.")
     return slots
 
 
 def launch_command(
-    launcher: str, hostfile: str, everyone: Sequence[str], chosen: Sequence[str], port: int
+    files: Files, own: Mapping[str, str], everyone: Sequence[str], chosen: Sequence[str], port: int
 ) -> list[str]:
-    """The command up to the script. Only a run on fewer hosts than the hostfile names has to choose among them."""
-    command = [launcher, "--hostfile", hostfile, "--master_port", str(port)]
+    """The command up to the script, as short as users type it.
+
+    Only a hostfile that is not that of ds-launch is named, and only a run on fewer hosts has to choose among them.
+    """
+    command = [files.launcher]
+    command += ["--hostfile", files.hostfile] if "hostfile" in own else []
+    command += ["--master_port", str(port)] if port else []
     return command if list(everyone) == list(chosen) else [*command, "--include", "@".join(chosen)]
 
 
 class _Listener(threading.Thread):
-    """Collects what a process writes, and notices when pdsh says that a node's part has failed."""
+    """Collects what a process writes."""
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(daemon=True)
         self.lines: list[str] = []
-        self.node_failed = threading.Event()
         self._stream = stream
 
     def run(self) -> None:
         """Read to the end."""
-        for line in self._stream:
-            self.lines.append(line)
-            if _NODE_FAILED.search(line):
-                self.node_failed.set()
+        self.lines.extend(self._stream)
 
 
 def nobody_reads(descriptor: int = 1) -> bool:
@@ -93,23 +139,18 @@ def nobody_reads(descriptor: int = 1) -> bool:
     return any(events & (select.POLLERR | select.POLLHUP) for _descriptor, events in watch.poll(0))
 
 
-def _wait(process: subprocess.Popen[str], listener: _Listener, seconds: float, abandoned: Callable[[], bool]) -> bool:
-    """Wait for a process; whether it ended by itself. Once a node has failed, the others have a short while left."""
+def _wait(process: subprocess.Popen[str], seconds: float, abandoned: Callable[[], bool]) -> bool:
+    """Wait for a process; whether it ended by itself."""
     deadline = time.monotonic() + seconds
     while process.poll() is None:
-        if abandoned():
-            return False
-        if listener.node_failed.is_set():
-            deadline = min(deadline, time.monotonic() + _AFTER_FAILURE)
-            listener.node_failed.clear()
-        if time.monotonic() >= deadline:
+        if abandoned() or time.monotonic() >= deadline:
             return False
         time.sleep(0.1)
     return True
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End a launcher with all its children: politely first, since it then stops the ranks on the other nodes."""
+    """End ds-launch: politely first, since it then ends the ranks on all nodes."""
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=_GRACE)
@@ -123,11 +164,8 @@ def run_bounded(
     folder: str,
     seconds: float,
     abandoned: Callable[[], bool] = lambda: False,
-) -> Outcome:
-    """Run a command in a session of its own.
-
-    The ranks of the other nodes would wait for those of a node that failed, so the run is stopped soon after that.
-    It is also stopped once nobody waits for it any more.
+) -> Ended:
+    """Run a command in a session of its own; it is stopped when its time is up, or once nobody waits for it any more.
 
     :raises OSError: the command cannot be started.
     """
@@ -145,36 +183,46 @@ def run_bounded(
     ) as process:
         listener = _Listener(cast("IO[str]", process.stdout))
         listener.start()
-        ended = _wait(process, listener, seconds, abandoned)
+        ended = _wait(process, seconds, abandoned)
         took = time.monotonic() - started
         if not ended:
             _stop(process)
         status = process.wait()
         # A child that outlives the launcher may hold the pipe open.
-        listener.join(timeout=_GRACE)
+        listener.join(timeout=5)
     timed_out = not ended and took >= seconds
-    return Outcome(124 if timed_out else status or int(not ended), "".join(listener.lines), round(took, 1))
+    return Ended(124 if timed_out else status or int(not ended), "".join(listener.lines), round(took, 1))
 
 
-def sweep_command(hosts: Sequence[str], script: str, remove: bool = False) -> list[str]:
-    """The command that ends what a broken run left on the nodes. The pattern does not match the command itself.
-
-    :param remove: whether the folder of the script goes as well.
-    """
-    folder, name = script.rsplit("/", 1)
-    pattern = f"{folder}/[{name[0]}]{name[1:]}"
-    remote = f"pkill -KILL -f '{pattern}'; {f'rm -rf {shlex.quote(folder)}' if remove else 'true'}"
-    return ["pdsh", "-R", "ssh", "-t", "10", "-u", "20", "-w", ",".join(hosts), remote]
+def remove_from(nodes: Sequence[str], folder: str, seconds: float = 20) -> None:
+    """Remove a folder on several nodes at once, over ssh; one that does not answer keeps it."""
+    options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-n"]
+    program = shutil.which("ssh") or "ssh"
+    running = [
+        subprocess.Popen([program, *options, node, "rm", "-rf", "--", folder], stdin=subprocess.DEVNULL)
+        for node in nodes
+    ]
+    deadline = time.monotonic() + seconds
+    for process in running:
+        try:
+            process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 __all__ = [
+    "Ended",
+    "Files",
     "HostfileError",
-    "Outcome",
+    "LaunchError",
     "launch_command",
+    "launch_files",
     "nobody_reads",
     "parse_hostfile",
     "participants",
+    "remove_from",
+    "reports",
     "run_bounded",
-    "sweep_command",
-    "told",
+    "sentences",
 ]

@@ -8,28 +8,35 @@ DOCUMENTATION = r"""
 module: training_run
 author: The fromzero team (@fromzero)
 version_added: 0.1.0
-short_description: Runs a short training on the nodes of a hostfile and returns what each rank tells
+short_description: Runs a short training on the nodes of a hostfile and returns what each rank reports
 description:
-  - Starts a script with C(ds-launch) on those hosts of the hostfile that take part in this run of Ansible.
-  - The script tells how far each rank came as lines of JSON behind the mark C(FROMZERO_VERIFY).
-  - Never fails because the training fails. A run whose time is up is stopped, and what it left on the nodes is ended;
-    so is one that nobody waits for any more, because Ansible was interrupted.
+  - Starts a script by C(ds-launch <script> --deepspeed --deepspeed_config <file>), as users do, with the files that the
+    role P(fromzero.deepspeed.hostfile#role) has written. Only those hosts of the hostfile take part that take part in
+    this run of Ansible.
+  - The script reports how far each rank has come as lines of JSON behind the mark C(FROMZERO_VERIFY).
+  - Never fails because the training fails. A run whose time is up is stopped; so is one that nobody waits for any more,
+    because Ansible was interrupted. C(ds-launch) then ends the ranks on all nodes.
 options:
+  settings:
+    description: The path of C(ds-launch.json), which says where the launcher, the hostfile and C(ds_config.json) are.
+    type: path
+    required: true
   launcher:
-    description: The path of C(ds-launch).
+    description: Another C(ds-launch) than that of O(settings).
     type: path
-    required: true
   hostfile:
-    description: The hostfile.
+    description: Another hostfile than that of O(settings).
     type: path
-    required: true
+  config:
+    description: Another configuration of DeepSpeed than that of O(settings).
+    type: path
   nodes:
     description: The nodes that may take part, by the names in the hostfile.
     type: list
     elements: str
     required: true
   script:
-    description: The script, at the same path on every node.
+    description: The script, at the same path on every node. Its folder is the working folder of the run.
     type: path
     required: true
   script_is_temporary:
@@ -37,14 +44,14 @@ options:
     type: bool
     default: false
   arguments:
-    description: Arguments of the script.
+    description: Arguments of the script, after those for DeepSpeed.
     type: list
     elements: str
     default: []
   port:
-    description: The port on which the first rank listens.
+    description: The port on which the first rank listens; with V(0) C(ds-launch) takes a free one.
     type: int
-    default: 29500
+    default: 0
   timeout:
     description: Seconds after which the run is stopped.
     type: int
@@ -62,10 +69,9 @@ attributes:
 EXAMPLES = r"""
 - name: Train for a moment
   fromzero.deepspeed.training_run:
-    launcher: /usr/local/bin/ds-launch
-    hostfile: /job/hostfile
+    settings: /opt/fromzero/etc/ds-launch.json
     nodes: [node1, node2]
-    script: /tmp/training_step.py
+    script: /tmp/check/training_step.py
     arguments: [--steps, "5"]
     timeout: 120
 """
@@ -81,8 +87,13 @@ slots:
   returned: always
   type: dict
   sample: {"node1": 2, "node2": 2}
+config:
+  description: The configuration of DeepSpeed that the run used.
+  returned: always
+  type: str
+  sample: /opt/fromzero/etc/ds_config.json
 status:
-  description: The exit status of the launcher; 124 where the time was up.
+  description: The exit status of C(ds-launch); 124 where the time was up.
   returned: always
   type: int
   sample: 0
@@ -96,26 +107,31 @@ seconds:
   returned: always
   type: float
   sample: 11.4
-told:
-  description: What the ranks said, in the order of arrival.
+reports:
+  description: What the ranks reported, in the order of arrival.
   returned: always
   type: list
   elements: dict
   sample: [{"stage": "trained", "rank": 0, "host": "node1", "first": 4.5, "last": 1.8}]
+sentences:
+  description: What C(ds-launch) itself said, without its name.
+  returned: always
+  type: list
+  elements: str
+  sample: ["Rank 3 on node2 failed first: exit code 1, after 12 s."]
 tail:
   description: The last lines of the output.
   returned: always
   type: list
   elements: str
-  sample: ["node1: ... exits successfully."]
+  sample: ["[node1:0] ... exits successfully."]
 command:
   description: What was run.
   returned: always
   type: str
-  sample: /usr/local/bin/ds-launch --hostfile /job/hostfile /tmp/training_step.py
+  sample: /usr/local/bin/ds-launch /tmp/check/step.py --deepspeed --deepspeed_config /opt/fromzero/etc/ds_config.json
 """
 
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -124,51 +140,61 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._training_run import (
     HostfileError,
+    LaunchError,
     launch_command,
+    launch_files,
     nobody_reads,
     parse_hostfile,
     participants,
+    remove_from,
+    reports,
     run_bounded,
-    sweep_command,
-    told,
+    sentences,
 )
 
 _NOTHING: dict[str, Any] = {
     "problem": "",
     "slots": {},
+    "config": "",
     "status": 0,
     "timed_out": False,
     "seconds": 0.0,
-    "told": [],
+    "reports": [],
+    "sentences": [],
     "tail": [],
     "command": "",
 }
 
 
 def _train(given: dict[str, Any]) -> dict[str, Any]:
-    text = Path(given["hostfile"]).read_text(encoding="utf-8")
-    slots = participants(text, given["nodes"])
+    files, own = launch_files(given["settings"], {name: given[name] for name in ("launcher", "hostfile", "config")})
+    text = Path(files.hostfile).read_text(encoding="utf-8")
+    try:
+        slots = participants(text, given["nodes"])
+    except HostfileError as error:
+        raise LaunchError(f"{files.hostfile}: {error}") from error
     command = [
-        *launch_command(given["launcher"], given["hostfile"], list(parse_hostfile(text)), list(slots), given["port"]),
+        *launch_command(files, own, list(parse_hostfile(text)), list(slots), given["port"]),
         given["script"],
+        "--deepspeed",
+        "--deepspeed_config",
+        files.config,
         *given["arguments"],
     ]
-    # The launcher changes to this folder on every node, so it must be one that each node has; the root folder has no
-    # modules that could stand before those of the environment.
-    environment = {"PYTHONDONTWRITEBYTECODE": "1"}
-    outcome = run_bounded(command, environment, "/", given["timeout"], nobody_reads)
-    alone = nobody_reads()
-    if outcome.status or alone:
-        tools = {"PATH": f"{Path(given['launcher']).parent}:{os.environ.get('PATH', os.defpath)}"}
-        remove = alone and given["script_is_temporary"]
-        run_bounded(["env", *sweep_command(list(slots), given["script"], remove)], tools, "/", 60)
+    # The working folder must be one that each node has, and small: ds-launch may be set to copy it to all nodes first.
+    folder = str(Path(given["script"]).parent)
+    ended = run_bounded(command, {"PYTHONDONTWRITEBYTECODE": "1"}, folder, given["timeout"], nobody_reads)
+    if given["script_is_temporary"] and nobody_reads():
+        remove_from(list(slots), folder)
     return {
         "slots": slots,
-        "status": outcome.status,
-        "timed_out": outcome.timed_out,
-        "seconds": outcome.seconds,
-        "told": told(outcome.output),
-        "tail": outcome.output.splitlines()[-80:],
+        "config": files.config,
+        "status": ended.status,
+        "timed_out": ended.timed_out,
+        "seconds": ended.seconds,
+        "reports": reports(ended.output),
+        "sentences": sentences(ended.output),
+        "tail": ended.output.splitlines()[-80:],
         "command": shlex.join(command),
     }
 
@@ -177,13 +203,15 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "launcher": {"type": "path", "required": True},
-            "hostfile": {"type": "path", "required": True},
+            "settings": {"type": "path", "required": True},
+            "launcher": {"type": "path"},
+            "hostfile": {"type": "path"},
+            "config": {"type": "path"},
             "nodes": {"type": "list", "elements": "str", "required": True},
             "script": {"type": "path", "required": True},
             "script_is_temporary": {"type": "bool", "default": False},
             "arguments": {"type": "list", "elements": "str", "default": []},
-            "port": {"type": "int", "default": 29500},
+            "port": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
@@ -193,10 +221,11 @@ def main() -> None:
     if not module.check_mode:
         try:
             found = _train(given)
-        except HostfileError as error:
-            found = {"problem": f"{given['hostfile']}: {error}"}
+        except LaunchError as error:
+            found = {"problem": str(error)}
         except OSError as error:
-            found = {"problem": f"{error.filename or given['launcher']} cannot be used: {error.strerror}."}
+            what = error.filename or "ds-launch"
+            found = {"problem": f"{what} cannot be used ({error.strerror}); run the playbook 'hostfile'."}
     module.exit_json(changed=False, **{**_NOTHING, **found})
 
 

@@ -47,7 +47,10 @@ class Choice:
     :param switches: DS_BUILD_* -> 1 or 0. left_out: op -> the reason, of those that were wished for by auto.
     :param problems: sentences about what cannot be had.
     :param packages: needs in the words of data/build_packages.yml. python_packages: what the build imports.
-    :param variables: of the build. nvcc, native: whether an op is compiled by nvcc, or for the builder's processor.
+    :param run_packages, run_python_packages: the same for what every node needs to load the ops.
+    :param compatible: switches of ops that must be compatible by ds_report on every node.
+    :param variables: of the build. flags: variables whose value is the user's with more behind it.
+    :param nvcc, native: whether an op is compiled by nvcc, or for the builder's processor.
     """
 
     switches: dict[str, str] = field(default_factory=dict)
@@ -55,7 +58,11 @@ class Choice:
     problems: list[str] = field(default_factory=list)
     packages: list[str] = field(default_factory=list)
     python_packages: list[str] = field(default_factory=list)
+    run_packages: list[str] = field(default_factory=list)
+    run_python_packages: list[str] = field(default_factory=list)
+    compatible: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    flags: dict[str, str] = field(default_factory=dict)
     nvcc: bool = False
     native: bool = False
 
@@ -85,8 +92,8 @@ def choose(
     for row in rows:
         if found.switches.get(row["switch"]) == "1":
             _needs(row, where, found)
-    found.packages = list(dict.fromkeys(found.packages))
-    found.python_packages = list(dict.fromkeys(found.python_packages))
+    for name in ("packages", "python_packages", "run_packages", "run_python_packages"):
+        setattr(found, name, list(dict.fromkeys(getattr(found, name))))
     return asdict(found)
 
 
@@ -159,6 +166,11 @@ def _uncertain(row: Row, where: Circumstances) -> str:
 
 def _needs(row: Row, where: Circumstances, found: Choice) -> None:
     found.packages += row.get("packages", [])
+    found.run_packages += row.get("run_packages", [])
+    found.run_python_packages += row.get("run_python_packages", [])
+    found.compatible += [row["switch"]] if row.get("compatible") else []
+    for name, value in row.get("flags", {}).items():
+        found.flags[name] = f"{found.flags.get(name) or where.variables.get(name, '')} {value}".strip()
     given = {name: value for name, value in row.get("variables", {}).items() if name not in where.variables}
     found.variables.update(given)
     # Where the user says where a library is, no package has to bring it.

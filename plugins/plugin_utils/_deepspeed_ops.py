@@ -1,15 +1,19 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which ops of DeepSpeed are wished for, and whether an environment has them. Pure functions over plain values."""
+"""Which ops of DeepSpeed are requested, and whether an environment has them. Pure functions over plain values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 ALL = "DS_BUILD_OPS"
+# Every run on CPUs uses it, and falls back silently or fails where it does not load.
+_USED_BY_EVERY_RUN = ("deepspeed_shm_comm",)
 _SWITCH = re.compile(r"^DS_BUILD_[A-Z0-9_]+$")
+_NEEDED = re.compile(r"(\w+) is not built in")
+_LIBRARY = re.compile(r"(\S+\.so[.\w]*): cannot open shared object file")
 _ON = (True, 1, "1", "true", "True", "yes", "on")
 _OFF = (False, 0, "0", "false", "False", "no", "off")
 
@@ -96,6 +100,47 @@ def _missing(ops: Mapping[str, Mapping[str, Any]], given: Mapping[str, str], whe
     return found
 
 
+def _remedy(name: str, reason: str) -> str:
+    """What a user does about an op that does not load, as a sentence."""
+    without = f"deepspeed_ops: {{{name}: false}}"
+    library = _LIBRARY.search(reason)
+    if library:
+        return f"Install the package with {library[1]} on this node, or leave the op out ({without})."
+    needed = _NEEDED.search(reason)
+    if needed:
+        other = needed[1]
+        return f"Build {other} too (deepspeed_ops: {{{name}: true, {other}: true}})."
+    cause = ""
+    if "undefined symbol" in reason:
+        cause = "It was built for another torch, or without a library that it needs. "
+    elif "signal" in reason:
+        cause = "It was built for another processor or another torch. "
+    return (
+        f"{cause}Build it again on a node like this one (deepspeed_builder), take another wheel, or leave the op out "
+        f"({without})."
+    )
+
+
+def _unloadable(deepspeed: Mapping[str, Any], given: Mapping[str, str], where: str) -> Iterator[str]:
+    """A sentence for each op that is built in, is asked for or used by every run, and does not load."""
+    for name, reason in deepspeed.get("loads", {}).items():
+        asked = given.get(deepspeed["ops"].get(name, {}).get("switch", ""), given.get(ALL)) == "1"
+        if reason and (asked or name in _USED_BY_EVERY_RUN):
+            yield f"The op {name} is built into {where} and cannot be loaded: {reason}. {_remedy(name, reason)}"
+
+
+def _incompatible(deepspeed: Mapping[str, Any], needed: Sequence[str], where: str) -> Iterator[str]:
+    """A sentence for each op that loads, and that DeepSpeed does not use since it takes it for incompatible."""
+    for name, op in deepspeed["ops"].items():
+        loads = op["installed"] and not deepspeed.get("loads", {}).get(name)
+        if loads and op["switch"] in needed and not op["compatible"]:
+            reason = " ".join(op["remarks"]) or "it gives no reason"
+            yield (
+                f"The op {name} is built into {where}, and ds_report calls it not compatible: {reason}. Install what "
+                f"it names on this node, with a C compiler, or leave the op out (deepspeed_ops: {{{name}: false}})."
+            )
+
+
 def _stale(deepspeed: Mapping[str, Any], torch: Mapping[str, Any], where: str) -> list[str]:
     """Built ops load only under the torch and CUDA that they were built with, which ds_report does not look at."""
     if not deepspeed["installed_ops"] or not torch:
@@ -112,12 +157,15 @@ def _stale(deepspeed: Mapping[str, Any], torch: Mapping[str, Any], where: str) -
     ]
 
 
-def problems(environment: Mapping[str, Any], version: str, given: Mapping[str, str]) -> Sequence[str]:
+def problems(
+    environment: Mapping[str, Any], version: str, given: Mapping[str, str], compatible: Sequence[str] = ()
+) -> Sequence[str]:
     """One sentence for each way in which the DeepSpeed of an environment is not what was asked for.
 
     :param environment: what the module environment_info returned, torch and deepspeed gathered.
     :param version: of DeepSpeed; empty: any.
     :param given: switches as L(switches) returned them.
+    :param compatible: switches of ops that must be compatible by ds_report.
     """
     deepspeed = environment["deepspeed"]
     if not deepspeed:
@@ -126,4 +174,12 @@ def problems(environment: Mapping[str, Any], version: str, given: Mapping[str, s
     found = []
     if version and deepspeed["version"].split("+", 1)[0] != version.split("+", 1)[0]:
         found.append(f"{where} is not the version {version} that was asked for.")
-    return [*found, *_stale(deepspeed, environment["torch"], where), *_missing(deepspeed["ops"], given, where)]
+    stale = _stale(deepspeed, environment["torch"], where)
+    return [
+        *found,
+        *stale,
+        *_missing(deepspeed["ops"], given, where),
+        # Ops that were built with another torch do not load, which is said already.
+        *([] if stale else _unloadable(deepspeed, given, where)),
+        *_incompatible(deepspeed, compatible, where),
+    ]

@@ -14,6 +14,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     apex_fits,
     apex_for,
     apexes,
+    bf16,
     cuda_of,
     deepspeed_fault,
     deepspeed_for,
@@ -32,7 +33,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words 
 
 # The python of a composed stack, as far as its torch has wheels for it.
 _PYTHON = "3.11"
-_NCCL_BF16 = "2.10.3"
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,10 @@ def _apex(
 
 
 def _bf16(wishes: Wishes, torch: str, row: Row, accelerator: str) -> list[Remark]:
-    if not wishes.bf16 or accelerator != "cuda" or key(row["nccl"]) >= key(_NCCL_BF16):
+    first = bf16()["nccl"]
+    if not wishes.bf16 or accelerator != "cuda" or key(row["nccl"]) >= key(first):
         return []
-    return [Remark("bf16", f"bf16 needs NCCL {_NCCL_BF16} or newer, and torch {torch} has {row['nccl']} inside.")]
+    return [Remark("bf16", f"bf16 needs NCCL {first} or newer, and torch {torch} has {row['nccl']} inside.")]
 
 
 def compose(wishes: Wishes, torch: str, build: str, headless: bool, curated: Row | None = None) -> Candidate:

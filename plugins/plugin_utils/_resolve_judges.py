@@ -13,11 +13,16 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_candid
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_driver import Decision, decide
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_nodes import Group
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_reader import VARIABLES
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import gfx, kernels, key, runs, torches
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
+    bf16,
+    gfx,
+    kernels,
+    key,
+    runs,
+    torches,
+)
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_wishes import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_words import Remark, merged
-
-_BF16_CAPABILITY = "8.0"
 
 
 def _has_wheels(candidate: Candidate, machine: str) -> bool:
@@ -57,10 +62,11 @@ def _gfx(candidate: Candidate, group: Group) -> Iterator[Remark]:
 
 
 def _bf16(group: Group) -> Iterator[Remark]:
+    first = bf16()["compute_capability"]
     for gpu in group.of("cuda"):
-        if gpu.capability and key(gpu.capability) < key(_BF16_CAPABILITY):
+        if gpu.capability and key(gpu.capability) < key(first):
             text = (
-                f"bf16 is wished for, and begins with compute capability {_BF16_CAPABILITY}; {gpu.name} on {{hosts}} "
+                f"bf16 is wished for, and begins with compute capability {first}; {gpu.name} on {{hosts}} "
                 f"has {gpu.capability}, so train with fp16"
             )
             yield Remark("bf16", text)

@@ -101,6 +101,12 @@ def branches() -> dict[str, Row]:
     return _by(rows("drivers")["branches"], "branch")
 
 
+def bf16() -> Row:
+    """What bf16 needs at least: a compute capability, and an NCCL."""
+    row: Row = rows("gpus")["bf16"]
+    return row
+
+
 def default_branch() -> str:
     """The branch that is installed where nothing asks for another."""
     return str(rows("drivers")["default"])

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Judges what the probes of a cluster found. Plain results of modules in, checks with reasons and fixes out."""
+"""The verdict on a cluster. Plain results of modules in, checks with reasons and fixes out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_check import Check, Cluster
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_launch import check_launch
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_check import Check, Cluster, Found
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_launch import check_launch, loaded_ops
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_layers import (
     check_environments,
     check_nodes,
@@ -23,22 +23,68 @@ __all__ = ["Cluster", "judge"]
 _MOST_HOSTS = 8
 
 
+def _first(run: Found, stage: str) -> dict[str, Any]:
+    """What the first rank that came to a stage reported there; empty where none did."""
+    return dict(next((report for report in run.get("reports") or () if report["stage"] == stage), {}))
+
+
+def _of_all(run: Found, stage: str, name: str) -> str | None:
+    """What all ranks report of themselves at a stage: one value, or the different ones with commas; None for none."""
+    values = [str(report[name]) for report in run.get("reports") or () if report["stage"] == stage and report.get(name)]
+    return ", ".join(dict.fromkeys(values)) or None
+
+
 def _summary(cluster: Cluster, checks: Sequence[Check]) -> dict[str, Any]:
     run = cluster.training
-    told = list(run.get("told") or ())
-    trained = next((said for said in told if said["stage"] == "trained"), None)
-    reduced = next((said for said in told if said["stage"] == "reduced"), None)
-    joined = next((said for said in told if said["stage"] == "joined"), None)
+    joined, reduced = _first(run, "joined"), _first(run, "reduced")
+    prepared, trained = _first(run, "prepared"), _first(run, "trained")
     return {
         "nodes": list(cluster.nodes),
         "left_alone": list(cluster.away),
-        "world_size": joined["world"] if joined else None,
-        "hosts": sorted({str(said["host"]) for said in told if said["stage"] == "joined"}),
-        "all_reduce": reduced["total"] if reduced else None,
-        "loss_first": trained["first"] if trained else None,
-        "loss_last": trained["last"] if trained else None,
+        "world_size": joined.get("world"),
+        "hosts": sorted({str(said["host"]) for said in run.get("reports") or () if said["stage"] == "joined"}),
+        "accelerator": _of_all(run, "imported", "accelerator"),
+        "device": _of_all(run, "imported", "device"),
+        "backend": _of_all(run, "joined", "backend"),
+        "all_reduce": reduced.get("total"),
+        "config": run.get("config") or None,
+        "precision": prepared.get("precision"),
+        "optimizer": prepared.get("optimizer"),
+        "zero_stage": prepared.get("zero_stage"),
+        "filled_in": list(prepared.get("notes") or ()),
+        "loss_first": trained.get("first"),
+        "loss_last": trained.get("last"),
         "failed": sum(not check.ok for check in checks),
     }
+
+
+def _launch_lines(run: Found, summary: Mapping[str, Any]) -> list[str]:
+    """What a launch has shown, as far as it came."""
+    lines = []
+    if summary["world_size"]:
+        hosts = summary["hosts"]
+        where = ", ".join(hosts) if len(hosts) <= _MOST_HOSTS else f"{len(hosts)} hosts"
+        lines.append(f"world size {summary['world_size']} on {where}")
+        device = f" ({summary['device']})" if summary["device"] else ""
+        lines.append(f"accelerator {summary['accelerator']}{device}, backend {summary['backend']}")
+    if summary["all_reduce"] is not None:
+        lines.append(f"all-reduce {summary['all_reduce']:g}")
+    if summary["optimizer"]:
+        lines.append(
+            f"{summary['config']}: {summary['optimizer']}, {summary['precision']}, ZeRO stage {summary['zero_stage']}"
+        )
+    if summary["filled_in"]:
+        lines.append(f"the configuration leaves to the Trainer, and verify used: {', '.join(summary['filled_in'])}")
+    compiled = {
+        op: max(took for _how, took in (ops[op] for ops in loaded_ops(run).values() if op in ops))
+        for ops in loaded_ops(run).values()
+        for op, (how, _took) in ops.items()
+        if how == "compiled"
+    }
+    lines += [f"op {op} compiled in {took:g} s; later jobs find it compiled" for op, took in compiled.items()]
+    if summary["loss_first"] is not None:
+        lines.append(f"loss {summary['loss_first']:.4f} -> {summary['loss_last']:.4f}")
+    return lines
 
 
 def _lines(cluster: Cluster, checks: Sequence[Check], summary: Mapping[str, Any]) -> list[str]:
@@ -48,14 +94,8 @@ def _lines(cluster: Cluster, checks: Sequence[Check], summary: Mapping[str, Any]
         failed = sum(not check.ok for check in of_layer)
         state = "passed" if not failed else f"{failed} of {len(of_layer)} checks failed"
         lines.append(f"{layer}: {state}")
-    if summary["world_size"]:
-        hosts = summary["hosts"]
-        where = ", ".join(hosts) if len(hosts) <= _MOST_HOSTS else f"{len(hosts)} hosts"
-        lines.append(f"world size {summary['world_size']} on {where}")
-    if summary["all_reduce"] is not None:
-        lines.append(f"all-reduce {summary['all_reduce']:g}")
-    if summary["loss_first"] is not None:
-        lines.append(f"loss {summary['loss_first']:.4f} -> {summary['loss_last']:.4f}")
+    if cluster.training.get("slots"):
+        lines += _launch_lines(cluster.training, summary)
     if cluster.away:
         lines.append(f"left alone because of --limit, and not verified: {', '.join(cluster.away)}")
     if cluster.idle:

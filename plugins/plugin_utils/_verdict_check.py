@@ -41,7 +41,8 @@ class Cluster:
     away: Sequence[str] = ()
     lost: Sequence[str] = ()
     idle: Sequence[str] = ()
-    set_aside: Mapping[str, str] = field(default_factory=dict)
+    set_aside: Mapping[str, Found] = field(default_factory=dict)
+    accelerator: str = "auto"
     packages: Sequence[str] = ()
     environments: Mapping[str, Found] = field(default_factory=dict)
     ssh: Mapping[str, Found] = field(default_factory=dict)

@@ -1,194 +1,72 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Judges a launch on all nodes: whether every rank started, what their all-reduce gave, whether they trained."""
+"""Checks a launch on all nodes: what the ranks compute on, their all-reduce, the ops they load, their training."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch_hostfile import ranks
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import named
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_check import (
-    RUN_MESH,
-    RUN_SITE,
-    Check,
-    Cluster,
-    Found,
-    listed,
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_accelerator import (
+    check_accelerators,
+    check_backends,
 )
-
-# What a launch says when it fails, the reason in words, and the fix; the first that matches counts.
-_SYMPTOMS = (
-    (r"ds-launch: (?P<said>[^\n]+)", "{said}", "Do what the sentence says."),
-    (
-        r"launcher 'pdsh' not installed",
-        "pdsh is not installed on the head",
-        "Run the playbook 'site' with the tag pdsh.",
-    ),
-    (
-        r"not enough values to unpack",
-        ".deepspeed_env has a line that is not KEY=VALUE",
-        "Remove blank lines and comments from ~/.deepspeed_env, or run the playbook 'hostfile'.",
-    ),
-    (
-        r"Host key verification failed",
-        "the head does not know the host key of a node",
-        f"{RUN_MESH}.",
-    ),
-    (
-        r"Permission denied \(publickey|was not reachable via ssh",
-        "a node does not let the head in by ssh",
-        f"{RUN_MESH}.",
-    ),
-    (
-        r"(?P<said>[Nn]o such file or directory|can't cd to|can't open file)[^\n]*",
-        "a path of the head does not exist on a node ({said})",
-        "Use the same cluster_prefix on every node and run the playbook 'site'.",
-    ),
-    (r"No module named '?(?P<said>[\w.]+)", "the package {said} is missing in an environment", f"{RUN_SITE}."),
-    (
-        r"c\+\+: (command )?not found|Ninja is required|Error building extension '(?P<said>\w+)'",
-        "an op of DeepSpeed cannot be compiled on a node, since a compiler or ninja is missing there",
-        "Run the playbook 'site' with the tag deepspeed, which builds the op beforehand.",
-    ),
-    (
-        r"connectFullMesh failed[^\n]*remote=\[127\.",
-        "a node's own name leads to 127.0.1.1, so the other nodes cannot reach its ranks",
-        "Run the playbook 'site' with the tags ssh_mesh and nccl, which correct /etc/hosts.",
-    ),
-    (
-        r"Unable to find address for: (?P<said>\S+)",
-        "GLOO_SOCKET_IFNAME names the interface {said}, which a node does not have",
-        "Run the playbook 'site' with the tag nccl, and take the variable out of ~/.deepspeed_env.",
-    ),
-    (
-        r"[Nn]o socket interface found",
-        "NCCL_SOCKET_IFNAME names an interface that a node does not have",
-        "Run the playbook 'site' with the tag nccl, and take the variable out of ~/.deepspeed_env.",
-    ),
-    (
-        r"Address already in use|EADDRINUSE",
-        "the port of the first rank is taken on its node",
-        "Set verify_port to a free port, or end the run that holds this one.",
-    ),
-    (
-        r"out of memory",
-        "the memory of a GPU is taken",
-        "End the other runs on the nodes, or run verify when they are done.",
-    ),
-    (
-        r"Connection (refused|timed out|reset by peer)|No route to host|connectFullMesh failed",
-        "ranks on different nodes cannot connect to each other",
-        "Open all ports between the nodes, or name the right network in cluster_network.",
-    ),
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_check import Check, Cluster, Found, listed
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_ranks import (
+    behind,
+    failure,
+    first_failure,
+    of_stage,
+    owners,
+    place,
 )
-_MOST_NODES = 4
-_STAGES = ("started", "imported", "joined", "reduced", "trained")
-_STAGE_WORDS = {
-    "": "did not start",
-    "started": "started but did not load torch and DeepSpeed",
-    "imported": "loaded DeepSpeed but did not join the others",
-    "joined": "joined the others but did not finish the all-reduce",
-    "reduced": "finished the all-reduce but not the training",
-}
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_symptoms import symptom
+
+_REFUSED = 2
+# What ds-launch mentions besides the reasons for which it starts nothing.
+_ASIDE = re.compile(r"^(Another run goes on|A run without its ds-launch|CUDA_VISIBLE_DEVICES of this shell|Bringing )")
+_BUILD_OPS = "Run the playbook 'site' with the tag deepspeed, which builds and proves the op on every node."
 
 
-def symptom(tail: Sequence[str]) -> tuple[str, str]:
-    """The reason and the fix for what a launcher wrote, or two empty texts."""
-    text = "\n".join(tail)
-    for pattern, reason, fix in _SYMPTOMS:
-        match = re.search(pattern, text)
-        if match:
-            said = (match.groupdict().get("said") or "").strip().rstrip(".")
-            return reason.format(said=said), fix
-    return "", ""
+def _is_refused(run: Found) -> bool:
+    return run["status"] == _REFUSED and not run["reports"] and not first_failure(run)[0]
 
 
-def _stages(told: Sequence[Found]) -> dict[int, str]:
-    """How far each rank came."""
-    reached: dict[int, str] = {}
-    for said in told:
-        rank, stage = int(said["rank"]), str(said["stage"])
-        if stage in _STAGES and _STAGES.index(stage) >= _STAGES.index(reached.get(rank, "started")):
-            reached[rank] = stage
-    return reached
+def _refusals(cluster: Cluster, run: Found) -> Iterator[Check]:
+    """What ds-launch found on the nodes that prevents a start; each of its sentences is a reason and a remedy."""
+    sentences = [str(sentence) for sentence in run["sentences"] if not _ASIDE.match(str(sentence))]
+    for sentence in sentences or [f"ds-launch started nothing and does not say why (status {run['status']})"]:
+        parts = re.split(r"; (?=[a-z'])|(?<=\w)\. (?=[A-Z])", sentence, maxsplit=1)
+        named = [node for node in run["slots"] if re.search(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", sentence)]
+        remedy = parts[1] if len(parts) > 1 else f"Run it by hand on the head: {run['command']}"
+        node = named[0] if named else cluster.head
+        yield Check("launch", "starts", node, False, parts[0].rstrip("."), remedy[:1].upper() + remedy[1:])
 
 
-def _named(owners: Mapping[int, str]) -> str:
-    """Ranks by their nodes, as words; of many nodes only the first."""
-    words = []
-    for node in dict.fromkeys(owners.values()):
-        own = sorted(rank for rank, owner in owners.items() if owner == node)
-        words.append(f"rank {own[0]} on {node}" if len(own) == 1 else f"ranks {own[0]} to {own[-1]} on {node}")
-    more = len(words) - _MOST_NODES
-    return listed(words if more <= 0 else [*words[:_MOST_NODES], f"those of {more} more nodes"])
-
-
-def laggards(run: Found, until: str) -> tuple[list[str], str]:
-    """The nodes whose ranks came least far, and a clause that says how far; nothing where all came to a stage."""
-    owners = dict(ranks(dict(run["slots"])))
-    reached = _stages(run["told"])
-    depth = {rank: _STAGES.index(reached[rank]) if rank in reached else -1 for rank in owners}
-    least = min(depth.values())
-    if least >= _STAGES.index(until):
-        return [], ""
-    behind = {rank: node for rank, node in owners.items() if depth[rank] == least}
-    return list(
-        dict.fromkeys(behind.values())
-    ), f"{_named(behind)} {_STAGE_WORDS[_STAGES[least] if least >= 0 else '']}"
-
-
-def _failure(run: Found, until: str) -> tuple[str, str]:
-    """Why a run did not come to a stage, with its fix."""
-    nodes, behind = laggards(run, until)
-    reason, fix = symptom(run["tail"])
-    locks = sorted({lock for said in run["told"] for lock in said.get("locks") or ()})
-    if run["timed_out"]:
-        waited = f"after {run['seconds']:g} s the run was stopped"
-        if locks and not reason:
-            reason = f"a killed build left the lock {locks[0]}, for which every later build waits"
-            fix = "Remove that file on the node, and run again."
-        where = named(nodes) if nodes else "the nodes"
-        fix = fix or f"Look at {where} first: what runs there, and whether all ports are open between the nodes."
-        return "; ".join(part for part in (waited, behind, reason) if part), fix
-    if not reason:
-        lines = [line.strip() for line in run["tail"] if "Error" in line] or [line for line in run["tail"] if line]
-        reason = f"the launcher ended with status {run['status']}"
-        reason += f" ({lines[-1].strip()})" if lines else ""
-    fix = fix or f"Run it by hand on the head to see all of it: {run['command']}"
-    return "; ".join(part for part in (behind, reason) if part), fix
-
-
-def _where(nodes: Sequence[str], cluster: Cluster) -> str:
-    """The node that a failure is booked on: the one that fell behind, or the head where several did."""
-    return nodes[0] if len(nodes) == 1 else cluster.head
-
-
-def _joining(cluster: Cluster, run: Found, told: Mapping[str, Sequence[Found]]) -> Check:
+def _joining(cluster: Cluster, run: Found) -> Check:
     name, head, seconds = "starts every rank", cluster.head, float(run["seconds"])
     slots = run["slots"]
-    nodes = laggards(run, "joined")[0]
+    nodes = behind(run, "joined")[0]
     if nodes:
-        return Check("launch", name, _where(nodes, cluster), False, *_failure(run, "joined"), seconds)
-    hosts = sorted({str(said["host"]) for said in told["joined"]})
+        return Check("launch", name, place(cluster, run, nodes), False, *failure(run, "joined"), seconds)
+    hosts = sorted({str(report["host"]) for report in of_stage(run, "joined")})
     world = sum(slots.values())
-    if {int(said["world"]) for said in told["joined"]} == {world} and len(hosts) >= len(slots):
+    if {int(report["world"]) for report in of_stage(run, "joined")} == {world} and len(hosts) >= len(slots):
         return Check("launch", name, head, True, seconds=seconds)
     reason = f"{world} ranks on {len(slots)} nodes were meant, but the ranks that joined are on {listed(hosts)} only"
     fix = "Two names of the hostfile lead to one machine; correct the ansible_host of these nodes."
     return Check("launch", name, head, False, reason, fix, seconds)
 
 
-def _reducing(cluster: Cluster, run: Found, told: Mapping[str, Sequence[Found]]) -> Check:
+def _reducing(cluster: Cluster, run: Found) -> Check:
     seconds = float(run["seconds"])
     world = sum(run["slots"].values())
     expected = world * (world + 1) / 2
-    nodes = laggards(run, "reduced")[0]
+    nodes = behind(run, "reduced")[0]
     if nodes:
-        where = _where(nodes, cluster)
-        return Check("all_reduce", "sum over all ranks", where, False, *_failure(run, "reduced"), seconds)
-    wrong = next((said for said in told["reduced"] if float(said["total"]) != expected), None)
+        where = place(cluster, run, nodes)
+        return Check("all_reduce", "sum over all ranks", where, False, *failure(run, "reduced"), seconds)
+    wrong = next((report for report in of_stage(run, "reduced") if float(report["total"]) != expected), None)
     if wrong is None:
         return Check("all_reduce", f"sum {expected:g} over {world} ranks", cluster.head, True, seconds=seconds)
     reason = f"rank {wrong['rank']} got {wrong['total']:g} from the all-reduce instead of {expected:g}"
@@ -196,42 +74,105 @@ def _reducing(cluster: Cluster, run: Found, told: Mapping[str, Sequence[Found]])
     return Check("all_reduce", "sum over all ranks", str(wrong["host"]), False, reason, fix, seconds)
 
 
-def _fell(said: Found) -> bool:
+def _broken_ops(run: Found) -> Iterator[Check]:
+    """The ops that could not be loaded, each on each node once. One that DeepSpeed can do without is no failure."""
+    nodes = owners(run)
+    seen: set[tuple[str, str]] = set()
+    for report in of_stage(run, "op") if run["status"] else ():
+        op, node = str(report["op"]), nodes.get(int(report["rank"]), str(report["host"]))
+        if report["how"] != "failed" or (op, node) in seen:
+            continue
+        seen.add((op, node))
+        why, fix = symptom([str(report["error"])])
+        reason = f"the op {op} cannot be loaded: {report['error']}" + (f" ({why})" if why else "")
+        yield Check("ops", op, node, False, reason, fix or _BUILD_OPS)
+
+
+def loaded_ops(run: Found) -> dict[str, dict[str, tuple[str, float]]]:
+    """For each node the ops that its ranks loaded, each with how it came and the seconds of the slowest rank."""
+    nodes = owners(run)
+    found: dict[str, dict[str, tuple[str, float]]] = {node: {} for node in run["slots"]}
+    for report in of_stage(run, "op"):
+        if "took" in report:
+            ops = found.setdefault(nodes.get(int(report["rank"]), str(report["host"])), {})
+            known = ops.get(str(report["op"]), ("", -1.0))
+            ops[str(report["op"])] = max(known, (str(report["how"]), float(report["took"])), key=lambda entry: entry[1])
+    return found
+
+
+def _how(op: str, how: str, took: float) -> str:
+    return f"{op} {how}" + (f" in {took:g} s" if how == "compiled" else "")
+
+
+def _ops(run: Found) -> Iterator[Check]:
+    for node, ops in loaded_ops(run).items():
+        name = ", ".join(_how(op, *came) for op, came in ops.items()) or "none is needed"
+        yield Check("ops", name, node, True, seconds=max((took for _how, took in ops.values()), default=0.0))
+
+
+def _fell(report: Found) -> bool:
     """Whether a loss fell; one that is no number did not."""
-    return float(said["last"]) < float(said["first"])
+    return float(report["last"]) < float(report["first"])
 
 
-def _training(cluster: Cluster, run: Found, told: Mapping[str, Sequence[Found]]) -> Check:
+def _training(cluster: Cluster, run: Found) -> Check:
     name, head, seconds = "falling loss", cluster.head, float(run["seconds"])
-    nodes = laggards(run, "trained")[0]
-    if nodes:
-        return Check("training", name, _where(nodes, cluster), False, *_failure(run, "trained"), seconds)
-    rising = next((said for said in told["trained"] if not _fell(said)), None)
+    for stage in ("prepared", "trained"):
+        nodes = behind(run, stage)[0]
+        if nodes:
+            where = place(cluster, run, nodes)
+            return Check("training", name, where, False, *failure(run, stage), seconds)
+    trained, prepared = of_stage(run, "trained"), of_stage(run, "prepared")
+    rising = next((report for report in trained if not _fell(report)), None)
     if rising is not None:
         reason = f"the loss went from {rising['first']:.4g} to {rising['last']:.4g} instead of down"
         fix = "The arithmetic of a rank is wrong; compare the versions and the health of the devices."
         return Check("training", name, head, False, reason, fix, seconds)
+    if not prepared:
+        return Check("training", name, head, False, "no rank reports its optimizer", "Run verify again.", seconds)
     if run["status"]:
-        reason = f"all ranks trained, but the launcher ended with status {run['status']}"
+        reason = f"all ranks trained, but ds-launch ended with status {run['status']}"
         return Check("training", "ends cleanly", head, False, reason, f"Run it by hand on the head: {run['command']}")
-    return Check("training", f"falling loss with ZeRO-{told['trained'][0]['zero_stage']}", head, True, seconds=seconds)
+    with_what = f"{prepared[0]['optimizer']}, {prepared[0]['precision']}, ZeRO-{prepared[0]['zero_stage']}"
+    return Check("training", f"falling loss with {with_what}", head, True, seconds=seconds)
 
 
 def check_launch(cluster: Cluster) -> Iterator[Check]:
-    """Whether a launch started every rank, whether their all-reduce was right, and whether they trained."""
+    """Whether a launch starts every rank on the right device, and whether they reduce, load their ops and train.
+
+    What comes after a layer that failed was not tried, and is not mentioned.
+    """
     run = cluster.training
+    if not run:
+        return
     if run.get("problem") or run.get("failed"):
-        reason = str(run.get("problem") or run.get("msg") or "nothing could be started")
-        yield Check("launch", "starts every rank", cluster.head, False, reason, "Run the playbook 'hostfile'.")
-    elif run:
-        for node in (name for name in cluster.nodes if name not in run["slots"] and name not in cluster.idle):
-            reason = "it is not in the hostfile, so no rank runs there"
-            fix = "Set hostfile_slots for it, and run the playbook 'hostfile'."
-            yield Check("launch", "is in the hostfile", node, False, reason, fix)
-        told = {stage: [said for said in run["told"] if said["stage"] == stage] for stage in _STAGES}
-        for judge in (_joining, _reducing, _training):
-            check = judge(cluster, run, told)
-            yield check
-            # What comes after a layer that failed was not tried.
-            if not check.ok:
-                return
+        text = str(run.get("problem") or run.get("msg") or "nothing could be started")
+        reason, _semicolon, fix = text.partition("; ")
+        fix = fix[:1].upper() + fix[1:] if fix else "Run the playbook 'hostfile'."
+        yield Check("launch", "starts every rank", cluster.head, False, reason, fix)
+        return
+    for node in (name for name in cluster.nodes if name not in run["slots"] and name not in cluster.idle):
+        reason = "it is not in the hostfile, so no rank runs there"
+        fix = "Set hostfile_slots for it, and run the playbook 'hostfile'."
+        yield Check("launch", "is in the hostfile", node, False, reason, fix)
+    if _is_refused(run):
+        yield from _refusals(cluster, run)
+        return
+    stopping = [*check_accelerators(cluster, run)] or [*_broken_ops(run)]
+    if stopping:
+        yield from stopping
+        return
+    joined = _joining(cluster, run)
+    yield joined
+    if not joined.ok:
+        return
+    backends = list(check_backends(run))
+    yield from backends
+    reduced = _reducing(cluster, run)
+    yield reduced
+    if not reduced.ok or not all(check.ok for check in backends):
+        return
+    trained = _training(cluster, run)
+    if not behind(run, "prepared")[0]:
+        yield from _ops(run)
+    yield trained

@@ -27,6 +27,8 @@ _SSH_FIXES = {
     "config": "Correct ~/.ssh and its config on the node that was asked.",
     "other_host": f"{RUN_MESH}; if that does not help, two nodes have one address or name.",
 }
+_REPAIR = "Repair it, and run again: what is done is kept."
+_REPAIR_ABOVE = "Repair it as the run says above, and run again."
 _SSH_FIX = "Run the same ssh command by hand on that node to see more."
 
 
@@ -35,8 +37,11 @@ def check_nodes(cluster: Cluster) -> Iterator[Check]:
     for node in cluster.nodes:
         yield Check("nodes", "takes part", node, True)
     for node in cluster.lost:
-        reason = cluster.set_aside.get(node) or "it failed or could not be reached earlier in this run"
-        yield Check("nodes", "takes part", node, False, reason, "Repair it as the run says above, and run again.")
+        known = cluster.set_aside.get(node) or {}
+        remedy = str(known.get("remedy") or "")
+        reason = f"it {known['event']}" if known else "it failed or could not be reached earlier in this run"
+        fix = f"{remedy[:1].upper()}{remedy[1:]}, and run again." if remedy else _REPAIR if known else _REPAIR_ABOVE
+        yield Check("nodes", "takes part", node, False, reason, fix)
 
 
 def _problems_of(found: Found, packages: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -63,6 +63,18 @@ def test_op_loads_without_a_compiler(host, environment):
     assert output == "deepspeed.ops.comm.deepspeed_shm_comm_op"
 
 
+def test_op_that_does_not_load_any_more_is_found_and_installed_again(host, environment):
+    """What is recorded and what ds_report prints is a constant; the file itself is broken."""
+    library = host.check_output(f"ls {environment}/lib/python3*/site-packages/deepspeed/ops/comm/*shm_comm_op*.so")
+    with host.sudo():
+        host.check_output(f"truncate --size 100 {library} && rm {environment}/.fromzero/deepspeed.json")
+    assert "[YES]" in host.check_output(f"DS_ACCELERATOR=cpu {environment}/bin/ds_report | grep deepspeed_shm_comm")
+    run = play({})
+    assert run.returncode == 0, sentence(run)
+    script = "from deepspeed.ops.op_builder import ShareMemCommBuilder as op; op().load()"
+    assert host.run(f"cd / && DS_ACCELERATOR=cpu {environment}/bin/python -c {script!r}").succeeded
+
+
 def test_torch_is_still_the_one_that_was_there(host, environment):
     record = json.loads(host.file(f"{environment}/.fromzero/torch.json").content_string)
     version = host.check_output(f"{environment}/bin/python -c 'import torch; print(torch.__version__)'")

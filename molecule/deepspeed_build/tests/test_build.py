@@ -154,11 +154,39 @@ def test_compiler_comes_too_where_the_first_run_will_compile(nodes):
         assert host.file("/home/trainer/.cache/torch_extensions").user == "trainer"
 
 
-def test_op_that_is_not_there_after_the_build_is_a_sentence_and_what_it_needs_was_brought(nodes):
-    found = refusal(play({"deepspeed_ops": {"async_io": True}}))
-    assert "The op async_io (DS_BUILD_AIO) is not built into DeepSpeed" in found
-    assert "please install the libaio-dev package with apt" in found
-    assert nodes[0].package("libaio-dev").is_installed
+def loads(host, name):
+    """Whether an op loads as a training run loads it."""
+    program = f"from deepspeed.env_report import ALL_OPS; ALL_OPS['{name}'].load()"
+    return host.run(f'cd / && {ENVIRONMENT}/bin/python -c "{program}"')
+
+
+def test_op_that_uses_a_library_loads_on_every_node_and_not_on_the_builder_alone(nodes):
+    """The build for CPUs forgets to link it, and only the builder needs it to build."""
+    succeeds(play({"deepspeed_ops": {"async_io": True}}))
+    for host in nodes:
+        assert built_ops(host) == ["async_io", "pin_memory"]
+        assert host.package("libaio-dev").is_installed
+        assert loads(host, "async_io").succeeded, loads(host, "async_io").stderr
+
+
+def test_op_that_one_node_cannot_load_is_a_sentence_with_the_nodes_reason(nodes):
+    with nodes[1].sudo():
+        nodes[1].check_output("dpkg --remove --force-depends libaio1 libaio-dev")
+        nodes[1].check_output(f"rm {ENVIRONMENT}/.fromzero/deepspeed.json")
+    found = refusal(play({"deepspeed_ops": {"async_io": True}, "deepspeed_system": False}))
+    assert "The op async_io is built into DeepSpeed 9.9.9" in found
+    assert "cannot be loaded: ImportError: libaio.so.1: cannot open shared object file" in found
+    assert "Install the package with libaio.so.1 on this node" in found
+    assert re.search(r"node1 : ok=\d+ .*? failed=0", found)
+    assert re.search(r"node2 : ok=\d+ .*? failed=1", found)
+    succeeds(play({"deepspeed_ops": {"async_io": True}}))
+    assert loads(nodes[1], "async_io").succeeded
+
+
+def test_op_that_is_not_there_after_the_build_is_a_sentence(nodes):
+    found = refusal(play({"deepspeed_ops": {"cpu_lion": True}}))
+    assert "The op cpu_lion (DS_BUILD_CPU_LION) is not built into DeepSpeed" in found
+    assert "please install a lion" in found
 
 
 @pytest.mark.parametrize("attempt", ["first", "second"])
@@ -166,7 +194,7 @@ def test_switch_of_no_op_is_a_sentence_also_the_next_time(attempt):
     """What was not proved leaves no record by which a later run would pass."""
     found = refusal(play({"deepspeed_ops": {}, "deepspeed_build": {"DS_BUILD_SHMCOMM": 1}}))
     assert "DS_BUILD_SHMCOMM builds no op" in found, attempt
-    assert "DS_BUILD_AIO, DS_BUILD_CPU_ADAM, DS_BUILD_SHM_COMM" in found
+    assert "DS_BUILD_AIO, DS_BUILD_CPU_ADAM, DS_BUILD_CPU_LION, DS_BUILD_PIN_MEMORY, DS_BUILD_SHM_COMM" in found
 
 
 def test_check_mode_says_that_a_build_would_be_made():

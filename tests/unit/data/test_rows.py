@@ -122,6 +122,9 @@ def test_a_torch_has_what_belongs_to_it(torch: str) -> None:
     assert [key(python) for python in row["python"]] == sorted(key(python) for python in row["python"])
     assert not set(row["python"]) & set(row.get("python_torch_only", ()))
     assert "x86_64" in row["glibc"]
+    assert set(row.get("aarch64_without", ())) <= (
+        {"torchvision", "torchaudio"} if "aarch64" in row["glibc"] else set()
+    )
     pinned = row.get("cuda_release")
     assert pinned is None or (pinned in RELEASES and minor(pinned) == cuda_of(row["default"]))
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["released"])
@@ -304,6 +307,7 @@ def test_gpus_of_the_other_tests_are_those_of_the_table() -> None:
 OPS = rows("deepspeed_ops")["ops"]
 SPEC = {"op", "switch", "accelerators", "absent_to", "gone_from", "nvcc", "native", "capability_from", "packages"}
 SPEC |= {"python_packages", "variables", "asks", "auto", "source", "verified"}
+SPEC |= {"run_packages", "run_python_packages", "compatible", "flags"}
 
 
 @pytest.mark.parametrize("row", OPS, ids=lambda row: row["op"])
@@ -312,7 +316,10 @@ def test_an_op_is_of_releases_accelerators_and_packages_that_there_are(row: dict
     assert re.fullmatch(r"DS_BUILD_[A-Z_]+", row["switch"])
     assert set(row["accelerators"]) <= {"cuda", "rocm", "cpu"}
     assert {row[bound] for bound in ("absent_to", "gone_from") if bound in row} <= set(DEEPSPEEDS)
-    assert set(row.get("packages", ())) <= {need["need"] for need in rows("build_packages")["needs"]}
+    needs = {need["need"] for need in rows("build_packages")["needs"]}
+    assert {*row.get("packages", ()), *row.get("run_packages", ())} <= needs
+    # What is linked at the build is loaded at a run.
+    assert set(row.get("packages", ())) <= set(row.get("run_packages", ()))
     # What the CPU alone computes is compiled for the processor that is there.
     assert row.get("native") or row["accelerators"] != ["cpu"]
 

@@ -8,9 +8,17 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-OPS = {"deepspeed_shm_comm": "DS_BUILD_SHM_COMM", "cpu_adam": "DS_BUILD_CPU_ADAM"}
+OPS = {
+    "deepspeed_shm_comm": "DS_BUILD_SHM_COMM",
+    "cpu_adam": "DS_BUILD_CPU_ADAM",
+    "async_io": "DS_BUILD_AIO",
+    "pin_memory": "DS_BUILD_PIN_MEMORY",
+}
+# As in DeepSpeed 0.19.8 for CPUs, the op uses a library that the build does not link.
+USES = {"async_io": 'extern "C" int io_submit(void *, long, void *); void *kept = (void *)&io_submit;'}
 SOURCE = """
 #include <Python.h>
+%(uses)s
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "%(name)s", nullptr, -1, nullptr};
 PyMODINIT_FUNC PyInit_%(name)s() { return PyModule_Create(&definition); }
 """
@@ -28,7 +36,7 @@ if any(installed.values()):
 extensions = []
 for name in filter(installed.get, installed):
     source = Path(f"{name}.cpp")
-    source.write_text(SOURCE % {"name": name})
+    source.write_text(SOURCE % {"name": name, "uses": USES.get(name, "")})
     extensions.append(Extension(f"deepspeed.ops.{name}", [str(source)], language="c++"))
 
 Path("deepspeed/git_version_info.py").write_text(

@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files import digest, judge
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files import (
+    digest,
+    judge,
+    judge_removal,
+    left_over,
+)
 
 PATH = "/job/hostfile"
 OURS = {PATH: digest("ours\n")}
@@ -36,3 +41,34 @@ def test_difference_shows_both_sides():
     difference = judge(PATH, "a slots=1\nb slots=2\n", "a slots=1\nb slots=4\n", {}).difference
     assert "-b slots=2\n" in difference
     assert "+b slots=4\n" in difference
+
+
+# what is there, the record, (remove, by hand)
+REMOVED = [
+    (None, OURS, (False, False)),
+    ("ours\n", OURS, (True, False)),
+    ("theirs\n", OURS, (True, True)),
+    ("theirs\n", {}, (True, True)),
+    ("theirs\n", None, (True, False)),
+]
+
+
+@pytest.mark.parametrize(("present", "record", "expected"), REMOVED)
+def test_an_edited_file_is_told_before_it_is_removed(present, record, expected):
+    verdict = judge_removal(PATH, present, record)
+    assert (verdict.write, verdict.by_hand) == expected
+
+
+RECORD = dict.fromkeys(("/p/lib/a.py", "/p/lib/b.py", "/p/library", "/p/lib/../etc/x", "/etc/x"), "sum")
+# paths that are named, folders, what is left over
+LEFT = [
+    (["/p/lib/a.py"], ["/p/lib"], ["/p/lib/b.py"]),
+    (["/p/lib/a.py"], ["/p/lib/"], ["/p/lib/b.py"]),
+    (["/p/lib/a.py", "/p/lib/b.py"], ["/p/lib"], []),
+    ([], [], []),
+]
+
+
+@pytest.mark.parametrize(("named", "folders", "expected"), LEFT)
+def test_what_was_written_below_a_folder_and_is_not_named_any_more_is_left_over(named, folders, expected):
+    assert left_over(RECORD, named, folders) == expected

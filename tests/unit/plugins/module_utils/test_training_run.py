@@ -3,42 +3,109 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
+import sys
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils import _training_run
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._training_run import (
+    Files,
     HostfileError,
+    LaunchError,
     launch_command,
+    launch_files,
     nobody_reads,
     participants,
+    remove_from,
+    reports,
     run_bounded,
-    sweep_command,
-    told,
+    sentences,
 )
 
 HOSTFILE = "node1 slots=2\nnode2 slots=1\n"
+FILES = Files("/usr/local/bin/ds-launch", "/job/hostfile", "/etc/ds_config.json")
+NONE_GIVEN = {"launcher": None, "hostfile": "", "config": None}
 
 
-def test_two_ranks_on_one_line_are_both_heard():
-    line = 'node1: FROMZERO_VERIFY {"stage": "joined", "rank": 0}FROMZERO_VERIFY {"stage": "joined", "rank": 1}\n'
-    assert [said["rank"] for said in told(line)] == [0, 1]
+@pytest.fixture
+def settings(tmp_path):
+    """What role hostfile writes on a head where every path is another than the default."""
+    config = tmp_path / "my config.json"
+    config.write_text("{}")
+    path = tmp_path / "ds-launch.json"
+    path.write_text(json.dumps({"launcher": "~/bin/ds-launch", "hostfile": "/data/hostfile", "config": str(config)}))
+    return path
 
 
-def test_a_line_that_was_cut_is_passed_over():
-    assert told('FROMZERO_VERIFY {"stage": "jo\nFROMZERO_VERIFY {"stage": x}\n') == []
+def test_the_paths_that_role_hostfile_has_written_are_followed(settings):
+    files, own = launch_files(str(settings), NONE_GIVEN)
+    assert files.launcher == str(Path("~/bin/ds-launch").expanduser())
+    assert files.hostfile == "/data/hostfile"
+    assert files.config.endswith("/my config.json")
+    assert own == {}
 
 
-def test_whole_hostfile_is_launched_as_people_launch_it():
-    command = launch_command("ds-launch", "/job/hostfile", ["node1", "node2"], ["node1", "node2"], 29500)
-    assert "--include" not in command
+def test_a_path_that_is_given_goes_before_the_written_one(settings):
+    files, own = launch_files(str(settings), {**NONE_GIVEN, "hostfile": "/tmp/hostfile"})
+    assert files.hostfile == "/tmp/hostfile"
+    assert own == {"hostfile": "/tmp/hostfile"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read (No such file"),
+        ("{", "is not what the role hostfile writes"),
+        ("[1]", "is not what the role hostfile writes"),
+        ('{"launcher": "/x", "config": "/x"}', "does not name the hostfile"),
+        ('{"launcher": "/x", "hostfile": "/x", "config": "/not/there"}', "/not/there, the configuration of DeepSpeed"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named_with_a_remedy(tmp_path, content, words):
+    path = tmp_path / "ds-launch.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(LaunchError) as error:
+        launch_files(str(path), NONE_GIVEN)
+    assert words in str(error.value)
+    assert "playbook 'hostfile'" in str(error.value)
+
+
+def test_reports_of_two_ranks_on_one_line_are_both_read():
+    line = '[node1:0] FROMZERO_VERIFY {"stage": "joined", "rank": 0}FROMZERO_VERIFY {"stage": "joined", "rank": 1}\n'
+    assert [report["rank"] for report in reports(line)] == [0, 1]
+
+
+def test_a_report_may_hold_braces_and_lists():
+    line = 'FROMZERO_VERIFY {"stage": "failed", "error": "KeyError: {x}", "notes": [{"a": 1}]} more'
+    assert reports(line) == [{"stage": "failed", "error": "KeyError: {x}", "notes": [{"a": 1}]}]
+
+
+def test_a_report_that_was_cut_is_passed_over():
+    assert reports('FROMZERO_VERIFY {"stage": "jo\nFROMZERO_VERIFY {"stage": x}\n') == []
+
+
+def test_sentences_of_ds_launch_are_read_without_the_lines_of_the_rank_that_it_repeats():
+    output = "[node1:0] x\nds-launch: node2 lacks /x; copy it there.\nds-launch:     Traceback\nmy ds-launch: no\n"
+    assert sentences(output) == ["node2 lacks /x; copy it there."]
+
+
+def test_the_command_is_the_one_that_users_type():
+    command = launch_command(FILES, {}, ["node1", "node2"], ["node1", "node2"], 0)
+    assert command == ["/usr/local/bin/ds-launch"]
+
+
+def test_a_hostfile_and_a_port_are_named_where_they_are_given():
+    command = launch_command(FILES, {"hostfile": "/job/hostfile"}, ["node1"], ["node1"], 29501)
+    assert command[1:] == ["--hostfile", "/job/hostfile", "--master_port", "29501"]
 
 
 def test_fewer_nodes_are_chosen_with_include():
     slots = participants(HOSTFILE, ["node2", "node9"])
-    command = launch_command("ds-launch", "/job/hostfile", ["node1", "node2"], list(slots), 29500)
+    command = launch_command(FILES, {}, ["node1", "node2"], list(slots), 0)
     assert slots == {"node2": 1}
     assert command[-2:] == ["--include", "node2"]
 
@@ -49,25 +116,18 @@ def test_a_hostfile_without_the_nodes_is_refused(hostfile, nodes):
         participants(hostfile, nodes)
 
 
-def test_a_run_that_hangs_is_stopped_and_what_it_said_is_kept(monkeypatch):
+def test_a_run_that_hangs_is_stopped_and_its_output_is_kept(monkeypatch):
     monkeypatch.setattr(_training_run, "_GRACE", 0.2)
-    outcome = run_bounded(["sh", "-c", "trap '' TERM; echo before; sleep 30 & wait; sleep 30"], {}, "/", 0.3)
-    assert outcome.timed_out
-    assert outcome.output == "before\n"
-    assert outcome.seconds < 5
-
-
-def test_a_node_that_fails_ends_the_wait_of_the_others(monkeypatch):
-    monkeypatch.setattr(_training_run, "_AFTER_FAILURE", 0.2)
-    outcome = run_bounded(["sh", "-c", "echo 'pdsh@node1: node2: ssh exited with exit code 1'; sleep 30"], {}, "/", 20)
-    assert outcome.status not in (0, 124)
-    assert outcome.seconds < 5
+    ended = run_bounded(["sh", "-c", "trap '' TERM; echo before; sleep 30 & wait; sleep 30"], {}, "/", 0.3)
+    assert ended.timed_out
+    assert ended.output == "before\n"
+    assert ended.seconds < 5
 
 
 def test_a_run_that_nobody_waits_for_is_stopped():
-    outcome = run_bounded(["sh", "-c", "sleep 30"], {}, "/", 20, abandoned=lambda: True)
-    assert outcome.status not in (0, 124)
-    assert outcome.seconds < 5
+    ended = run_bounded(["sh", "-c", "sleep 30"], {}, "/", 20, abandoned=lambda: True)
+    assert ended.status not in (0, 124)
+    assert ended.seconds < 5
 
 
 def test_only_a_pipe_whose_reader_has_gone_is_read_by_nobody(tmp_path):
@@ -80,24 +140,26 @@ def test_only_a_pipe_whose_reader_has_gone_is_read_by_nobody(tmp_path):
         assert not nobody_reads(log.fileno())
 
 
-def test_a_run_that_ends_well_keeps_its_status_and_words():
-    outcome = run_bounded(["sh", "-c", "echo words; echo $WORD; exit 3"], {"WORD": "more"}, "/", 20)
-    assert (outcome.status, outcome.output) == (3, "words\nmore\n")
+def test_a_run_that_ends_by_itself_keeps_its_status_and_output():
+    ended = run_bounded(["sh", "-c", "echo words; echo $WORD; exit 3"], {"WORD": "more"}, "/", 20)
+    assert (ended.status, ended.output) == (3, "words\nmore\n")
 
 
 def test_a_launcher_that_is_asked_to_stop_may_clean_up():
-    outcome = run_bounded(["sh", "-c", "trap 'echo cleaned; exit 1' TERM; while :; do sleep 0.05; done"], {}, "/", 0.3)
-    assert outcome.timed_out
-    assert "cleaned" in outcome.output
+    ended = run_bounded(["sh", "-c", "trap 'echo cleaned; exit 1' TERM; while :; do sleep 0.05; done"], {}, "/", 0.3)
+    assert ended.timed_out
+    assert "cleaned" in ended.output
 
 
-def test_sweeping_does_not_end_the_sweeper():
-    remote = sweep_command(["node1", "node2"], "/tmp/x/training_step.py", remove=True)[-1]
-    pattern = re.search(r"'(.*)'", remote).group(1)
-    assert re.search(pattern, "python -u /tmp/x/training_step.py --steps 5")
-    assert not re.search(pattern, remote)
-
-
-def test_sweeping_removes_a_folder_only_on_request():
-    assert "rm" not in sweep_command(["node1"], "/home/me/training_step.py")[-1].split()
-    assert sweep_command(["node1"], "/tmp/x/training_step.py", remove=True)[-1].endswith("rm -rf /tmp/x")
+def test_a_folder_is_removed_on_all_nodes_at_once_and_a_silent_node_is_not_waited_for(tmp_path, monkeypatch):
+    ssh = tmp_path / "ssh"
+    ssh.write_text(
+        f"#!{sys.executable}\nimport sys, time\n"
+        "if 'slow' in sys.argv: time.sleep(30)\n"
+        f"open('{tmp_path}/' + sys.argv[6], 'w').write(' '.join(sys.argv[7:]))\n"
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    remove_from(["slow", "node2"], "/tmp/x", seconds=1)
+    assert (tmp_path / "node2").read_text() == "rm -rf -- /tmp/x"
+    assert not (tmp_path / "slow").exists()

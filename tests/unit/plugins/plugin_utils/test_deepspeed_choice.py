@@ -95,6 +95,26 @@ def test_switches_that_are_given_stay():
 
 NEEDS = [
     ({"async_io": True}, CUDA, {"packages": ["libaio"], "native": True, "nvcc": False}),
+    # The library on every node, pin_memory, which it loads first, and -laio, which the build for CPUs forgets.
+    (
+        {"async_io": True},
+        CPU,
+        {
+            "run_packages": ["compiler", "libaio"],
+            "compatible": ["DS_BUILD_AIO"],
+            "variables": {"DS_BUILD_PIN_MEMORY": "1"},
+            "flags": {"LDFLAGS": "-Wl,--no-as-needed -laio"},
+        },
+    ),
+    (
+        {"async_io": True},
+        Circumstances("0.19.8", "cpu", variables={"LDFLAGS": "-L/srv/lib", "DS_BUILD_PIN_MEMORY": "0"}),
+        {"variables": {}, "flags": {"LDFLAGS": "-L/srv/lib -Wl,--no-as-needed -laio"}},
+    ),
+    ({"async_io": False}, CPU, {"run_packages": [], "flags": {}, "compatible": []}),
+    ({"cpu_adam": True}, CPU, {"run_packages": [], "run_python_packages": [], "flags": {}}),
+    ({"cutlass_ops": True}, CUDA, {"run_python_packages": ["deepspeed-kernels"]}),
+    ({"evoformer_attn": True}, CUDA, {"run_python_packages": []}),
     ({"fused_adam": True}, CUDA, {"packages": [], "native": False, "nvcc": True}),
     ({"fused_adam": True}, CPU, {"nvcc": False, "native": True}),
     ({"cpu_adam": True}, CUDA, {"native": True, "nvcc": False}),

@@ -88,6 +88,59 @@ def test_right_deepspeed_has_no_problem(environment: dict[str, Any], given: dict
     assert list(problems(environment, "0.19.8", given)) == []
 
 
+AIO = {"DS_BUILD_AIO": "1"}
+
+
+def _loading(name: str, reason: str | None, *, compatible: bool = True) -> dict[str, Any]:
+    """An environment with an op built in, and what loading it says."""
+    environment = _environment(installed=(name,))
+    environment["deepspeed"]["loads"] = {name: reason}
+    environment["deepspeed"]["ops"][name]["compatible"] = compatible
+    return environment
+
+
+UNDEFINED = "ImportError: async_io_op.so: undefined symbol: io_submit"
+MISSING = "ImportError: libaio.so.1: cannot open shared object file: No such file or directory"
+ALONE = "RuntimeError: pin_memory is not built in, so DeepSpeed would compile it at a run"
+
+LOADS: list[tuple[dict[str, Any], dict[str, str], list[str]]] = [
+    (_loading("async_io", None), AIO, []),
+    (_loading("async_io", UNDEFINED), AIO, [
+        "The op async_io is built into DeepSpeed 0.19.8 in /env and cannot be loaded: ImportError: async_io_op.so: "
+        "undefined symbol: io_submit. It was built for another torch, or without a library that it needs. Build it"]),
+    (_loading("async_io", MISSING), AIO, [
+        "Install the package with libaio.so.1 on this node, or leave the op out (deepspeed_ops: {async_io: false})."]),
+    (_loading("async_io", ALONE), AIO, ["(deepspeed_ops: {async_io: true, pin_memory: true})"]),
+    (_loading("async_io", "it ended the interpreter with signal 4"), AIO, ["another processor"]),
+    (_loading("async_io", UNDEFINED), {"DS_BUILD_OPS": "1", "DS_BUILD_CPU_ADAM": "0", "DS_BUILD_SHM_COMM": "0"},
+     ["undefined symbol"]),
+    # Nobody asked for it, and no run uses it by itself.
+    (_loading("async_io", UNDEFINED), {}, []),
+    (_loading("async_io", UNDEFINED), {"DS_BUILD_AIO": "0", "DS_BUILD_OPS": "0"}, []),
+    # Every run on CPUs uses this one.
+    (_loading("deepspeed_shm_comm", UNDEFINED), {}, ["deepspeed_shm_comm is built into"]),
+    # DeepSpeed asks the second column of ds_report before it uses the op.
+    (_loading("async_io", None, compatible=False), AIO, ["not compatible: please install the libaio-dev package"]),
+    (_loading("cpu_adam", None, compatible=False), {"DS_BUILD_CPU_ADAM": "1"}, []),
+    # Not loadable and not compatible: one reason is enough.
+    (_loading("async_io", MISSING, compatible=False), AIO, ["cannot be loaded"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("environment", "given", "words"), LOADS)
+def test_op_is_proved_by_loading_it(environment: dict[str, Any], given: dict[str, str], words: list[str]) -> None:
+    found = list(problems(environment, "0.19.8", given, ["DS_BUILD_AIO"]))
+    assert len(found) == len(words), found
+    assert all(word in sentence for word, sentence in zip(words, found, strict=True)), found
+
+
+def test_op_of_another_torch_is_one_sentence() -> None:
+    environment = _loading("async_io", "RuntimeError: PyTorch version mismatch!")
+    environment["deepspeed"]["built_with"] = {"version": "2.12"}
+    [found] = problems(environment, "0.19.8", AIO)
+    assert "were built with torch 2.12" in found
+
+
 WRONG = [
     (_environment(), "0.19.8", {"DS_BUILD_AIO": "1"}, ["async_io", "DS_BUILD_AIO", "libaio-dev"]),
     (_environment(), "0.19.8", {"DS_BUILD_SHM_COMM": "1"}, ["deepspeed_shm_comm", "installed without this switch"]),

@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch_config import (
     TrainingConfigError,
+    bf16_everywhere,
     training_config,
     wishes_from,
 )
@@ -36,6 +37,25 @@ SAID = [
     ({"optimizer": {"params": {"lr": 0.5}}}, "optimizer.type", "AdamW"),
     ({"config": {"zero_optimization": {"reduce_bucket_size": 7}}}, "zero_optimization.reduce_bucket_size", 7),
     ({"config": {"zero_optimization": {"reduce_bucket_size": 7}}}, "zero_optimization.stage", 2),
+    ({"form": "trainer"}, "train_micro_batch_size_per_gpu", "auto"),
+    ({"form": "trainer", "accumulation_steps": 8}, "gradient_accumulation_steps", "auto"),
+    ({"form": "trainer"}, "gradient_clipping", "auto"),
+    ({"form": "trainer"}, "fp16.enabled", "auto"),
+    ({"form": "trainer"}, "bf16.enabled", "auto"),
+    ({"form": "trainer", "precision": "bf16"}, "bf16.enabled", True),
+    ({"form": "trainer", "precision": "bf16"}, "fp16", None),
+    ({"form": "trainer", "precision": "fp32"}, "fp16", None),
+    ({"form": "trainer"}, "optimizer", None),
+    ({"form": "trainer", "accelerator": "cpu"}, "optimizer", None),
+    ({"form": "trainer"}, "scheduler", None),
+    ({"form": "trainer"}, "zero_optimization.stage", 2),
+    ({"form": "trainer"}, "zero_optimization.stage3_prefetch_bucket_size", None),
+    ({"form": "trainer", "zero_stage": 3}, "zero_optimization.stage3_prefetch_bucket_size", "auto"),
+    ({"form": "trainer", "zero_stage": 3}, "zero_optimization.reduce_bucket_size", "auto"),
+    ({"form": "trainer", "offload_optimizer": "cpu"}, "optimizer.params.lr", "auto"),
+    ({"form": "trainer", "optimizer": {"params": {"lr": 0.5}}}, "optimizer.params.lr", 0.5),
+    ({"form": "trainer", "optimizer": {"params": {"lr": 0.5}}}, "optimizer.params.betas", "auto"),
+    ({"form": "trainer", "config": {"gradient_clipping": 2}}, "gradient_clipping", 2),
 ]
 REFUSED = [
     ({"zero_stage": 4}, "hostfile_zero_stage is 4"),
@@ -49,6 +69,8 @@ REFUSED = [
     ({"offload_optimizer": "nvme", "zero_stage": 3}, "hostfile_offload_path"),
     ({"offload_optimizer": "disk"}, "must be one of none, cpu, nvme"),
     ({"zero": 1}, "zero cannot be wished for"),
+    ({"form": "yaml"}, "hostfile_config_form is 'yaml'; it must be one of deepspeed, trainer"),
+    ({"form": "trainer", "offload_parameters": "cpu"}, "needs ZeRO stage 3"),
 ]
 
 
@@ -68,3 +90,32 @@ def test_configuration_says_what_was_wished(wishes, path, value):
 def test_wishes_that_contradict_each_other_are_refused(wishes, words):
     with pytest.raises(TrainingConfigError, match=words):
         training_config(wishes_from(wishes))
+
+
+BF16 = '{"bf16": {"enabled": true}}'
+FP16 = '{"fp16": {"enabled": true}}'
+# capabilities by node, the rest, whether bf16 is taken
+EVERYWHERE = [
+    ({"a": ["8.0", "8.0"], "b": ["9.0"]}, {}, True),
+    ({"a": ["10.0"]}, {}, True),
+    ({"a": ["8.0"], "b": ["7.5"]}, {}, False),
+    ({"a": ["8.0", "7.0"]}, {}, False),
+    ({"a": ["8.0"], "b": [None]}, {}, False),
+    ({"a": ["8.0"], "b": []}, {}, False),
+    ({}, {}, False),
+    ({"a": ["8.0"]}, {"torch": "2.13.0"}, True),
+    # Its NCCL does not know the type.
+    ({"a": ["8.0"]}, {"torch": "1.9.1"}, False),
+    # Nodes that the run does not see may be older: what is written there decides.
+    ({"a": ["8.0"]}, {"partial": True, "present": FP16}, False),
+    ({"a": ["8.0"]}, {"partial": True, "present": BF16}, True),
+    ({"a": ["7.0"]}, {"partial": True, "present": BF16}, False),
+    ({"a": ["8.0"]}, {"partial": True, "present": ""}, True),
+    ({"a": ["8.0"]}, {"partial": True, "present": "[]"}, True),
+    ({"a": ["8.0"]}, {"partial": False, "present": FP16}, True),
+]
+
+
+@pytest.mark.parametrize(("capabilities", "more", "taken"), EVERYWHERE)
+def test_bf16_is_taken_where_every_gpu_computes_in_it(capabilities, more, taken):
+    assert bf16_everywhere(capabilities, **more) is taken

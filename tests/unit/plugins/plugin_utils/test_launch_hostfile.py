@@ -9,6 +9,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch_hostfil
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch_hostfile import (
     render_addresses,
     render_hostfile,
+    render_machines,
 )
 
 # name, what was measured, the other parameters, the text
@@ -116,3 +117,23 @@ def test_a_thousand_nodes_keep_their_order():
 )
 def test_addresses_are_those_of_this_run_and_of_nodes_outside_the_limit(measured, options, text):
     assert render_addresses(measured, **options) == text
+
+
+# hostfile, addresses, the answer
+MACHINES = [
+    (
+        "a slots=2\nb slots=3\n",
+        "b 10.0.0.2\na 10.0.0.1\n",
+        {"nodes": {"a": (0, 2), "b": (1, 3)}, "processes": 5, "master": "10.0.0.1", "equal": False},
+    ),
+    ("b slots=4\n", "a 10.0.0.1\n", {"nodes": {"b": (0, 4)}, "processes": 4, "master": "", "equal": True}),
+    ("# by hand\na slots=2\nb slots = 2\n", "", {"nodes": {"a": (0, 2)}, "processes": 2, "master": "", "equal": True}),
+    ("", "", {"nodes": {}, "processes": 0, "master": "", "equal": True}),
+]
+
+
+@pytest.mark.parametrize(("hostfile", "addresses", "expected"), MACHINES)
+def test_other_launchers_count_as_the_hostfile_does(hostfile, addresses, expected):
+    found = render_machines(hostfile, addresses)
+    assert {name: (node["rank"], node["slots"]) for name, node in found.pop("nodes").items()} == expected.pop("nodes")
+    assert found == expected
