@@ -43,7 +43,7 @@ class GPT(nn.Module):
     def __init__(self, layers: int, width: int, block: int) -> None:
         super().__init__()
         self.byte, self.position = nn.Embedding(256, width), nn.Embedding(block, width)
-        self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(width) for _layer in range(layers))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 256)
         self.apply(self.fill)
 

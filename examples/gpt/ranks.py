@@ -27,14 +27,14 @@ def agree(value: Any = None, problem: str = "") -> list[Any]:
     """The values of all ranks, in their order. If one of them has a problem, all leave, so that none waits."""
     answers: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(answers, (value, problem, socket.gethostname()))
-    problems = sorted({problem for _, problem, _ in answers if problem})
+    problems = sorted({problem for _value, problem, _node in answers if problem})
     for one in problems if dist.get_rank() == 0 else ():
-        nodes = sorted({node for _, problem, node in answers if problem == one})
-        everywhere = all(problem == one for _, problem, _ in answers)
+        nodes = sorted({node for _value, problem, node in answers if problem == one})
+        everywhere = all(problem == one for _value, problem, _node in answers)
         print(one if everywhere else f"{', '.join(nodes)}: {one}", file=sys.stderr)
     if problems:
         leave(2)
-    return [value for value, _, _ in answers]
+    return [value for value, _problem, _node in answers]
 
 
 def is_shared(folder: Path) -> bool:

@@ -139,7 +139,7 @@ def train(engine: Any, tokens: torch.Tensor, options: argparse.Namespace) -> str
             save(engine, options.checkpoint)
         total, logged, mark = torch.zeros_like(total), step, time.perf_counter()
     counted = timed[1:] or timed  # without the first step, which also prepares memory and kernels
-    speed = sum(count for count, _ in counted) / sum(seconds for _, seconds in counted)
+    speed = sum(count for count, _seconds in counted) / sum(seconds for _count, seconds in counted)
     memory = get_accelerator().max_memory_allocated()
     if get_accelerator().device_name() == "cpu":
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -172,7 +172,7 @@ def main() -> None:
         sharded = config.get("zero_optimization", {}).get("stage") == 3
         with deepspeed.zero.Init(config_dict_or_path=config, enabled=sharded):
             model = GPT(options.layers, options.width, options.block)
-    engine, *_ = deepspeed.initialize(model=model, model_parameters=model.parameters(), config=config)
+    engine, *_others = deepspeed.initialize(model=model, model_parameters=model.parameters(), config=config)
     if tag:
         engine.load_checkpoint(str(options.checkpoint), tag=tag)
     begun = engine.global_steps

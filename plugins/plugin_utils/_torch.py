@@ -46,7 +46,7 @@ def left_out(companion: str, torch: str, build: str, python: str = "", machine: 
     :param build: the tag of a version that has none; empty: any.
     :param python: 3.12 or 3.12.4; empty: not known yet. machine: x86_64 or aarch64; empty: not known yet.
     """
-    release, _, tag = torch.partition("+")
+    release, _plus, tag = torch.partition("+")
     build = build or tag
     row = torches().get(release)
     if row is None or not row.get(companion):

@@ -124,8 +124,11 @@ def check_backends(run: Found) -> Iterator[Check]:
     for report in of_stage(run, "imported"):
         by_node.setdefault(nodes.get(int(report["rank"]), str(report["host"])), []).append(report)
     unknown = [rank for rank in nodes if rank not in {int(report["rank"]) for report in of_stage(run, "imported")}]
-    for node in dict.fromkeys(nodes[rank] for rank in unknown):
-        reason = f"rank {next(rank for rank in unknown if nodes[rank] == node)} does not report what it computes on"
+    first_unknown: dict[str, int] = {}
+    for rank in unknown:
+        first_unknown.setdefault(nodes[rank], rank)
+    for node, rank in first_unknown.items():
+        reason = f"rank {rank} does not report what it computes on"
         yield Check("accelerator", "reported", node, False, reason, "Run verify again.")
     for node, reports in by_node.items():
         name = f"{_kinds(reports)}, {used.get(int(reports[0]['rank']), '')}"

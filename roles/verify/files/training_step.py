@@ -226,10 +226,15 @@ def build_engine(
     return deepspeed.initialize(args=given, **arguments)[0], notes
 
 
+def parameter_type(engine: Any) -> Any:
+    """The number format of the parameters, as torch's type."""
+    return next(engine.module.parameters()).dtype
+
+
 def describe_engine(engine: Any) -> dict[str, Any]:
     """What the engine trains with: the class of its optimizer, the type of its parameters, its ZeRO stage."""
     optimizer = getattr(engine, "basic_optimizer", None) or engine.optimizer
-    kind = str(next(engine.module.parameters()).dtype).rpartition(".")[2]
+    kind = str(parameter_type(engine)).rpartition(".")[2]
     return {
         "optimizer": type(optimizer).__name__,
         "precision": {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}.get(kind, kind),
@@ -246,7 +251,7 @@ def losses_of(torch: Any, engine: Any, device: Any, steps: int, world: int) -> I
     generator = torch.Generator().manual_seed(100 + RANK)
     samples = torch.randn(16, 16, generator=generator)
     wanted = (samples @ torch.linspace(-1, 1, 16).unsqueeze(1)).to(device)
-    samples = samples.to(device, next(engine.module.parameters()).dtype)
+    samples = samples.to(device, parameter_type(engine))
     for _attempt in range(steps + SPARE_STEPS):
         for group in engine.optimizer.param_groups:
             group["lr"] = LEARNING_RATE

@@ -613,6 +613,7 @@ class Agent:
         self._place = ""
         self._order = b""
         self._open: set[int] = set()
+        self._pipes: dict[int, list[int]] = {}
         self._ended_at = 0.0
         self._alive = True
         self._spoke = time.monotonic()
@@ -763,11 +764,21 @@ class Agent:
             return
         about = json.loads(data)
         rank = int(about["rank"])
+        self._pipes[rank] = list(handles)
         self._listen(handles[0], rank, _OUT)
         self._listen(handles[1], rank, _ERR)
         line.sendall(self._order)
         self._selector.register(line, selectors.EVENT_READ, lambda: self._hear(line, rank))
         self.answer(answer="rank", rank=rank, local_rank=about["local_rank"])
+
+    def _drain(self, rank: int) -> None:
+        """Pass on what a rank wrote before its end, so that its last words arrive before the news of it."""
+        while True:
+            ready = [key for key, _events in self._selector.select(0) if key.fd in self._pipes.get(rank, ())]
+            for key in ready:
+                key.data()
+            if not ready:
+                return
 
     def _hear(self, line: socket.socket, rank: int) -> None:
         try:
@@ -775,6 +786,7 @@ class Agent:
         except OSError:
             data = b""
         for said in data.splitlines():
+            self._drain(rank)
             self.answer(answer="exit", rank=rank, status=json.loads(said)["exit"])
         if not data:
             self._selector.unregister(line)

@@ -47,10 +47,11 @@ class Output:
         for line in lines:
             # Of a progress bar that has ended, its last state is a line.
             self._line(source, line.rstrip(b"\r").rpartition(b"\r")[2])
-        bar, shown = rest.rpartition(b"\r")[::2] if b"\r" in rest else (b"", b"")
         if b"\r" in rest:
-            self._progress(source, shown or bar.rpartition(b"\r")[2])
-            rest = b"\r" + shown if shown else b"\r" + bar.rpartition(b"\r")[2] + b"\r"
+            # Bars begin or end with a carriage return; of several states the last one is kept.
+            shown = rest.rstrip(b"\r").rpartition(b"\r")[2]
+            self._progress(source, shown)
+            rest = b"\r" + shown + rest[len(rest.rstrip(b"\r")) :]
         self._pending[source] = rest
 
     def flush(self, node: str) -> None:
@@ -76,6 +77,7 @@ class Output:
     def _line(self, source: Source, line: bytes) -> None:
         rank, stream = source[1:]
         if self._bar is not None and self._bar[0] == source:
+            self._write(stream, _CLEAR)
             self._bar = None
         self._tails.setdefault(source, deque(maxlen=_TAIL)).append(line)
         if rank < 0 and _CHATTER.search(line):
@@ -86,15 +88,13 @@ class Output:
 
     def _print(self, stream: int, text: bytes) -> None:
         """Print a line; a progress bar that stands on the terminal moves below it."""
-        if self._bar is None and self._is_terminal[stream]:
-            text = _CLEAR + text if self._shown else text
         if self._bar is None:
             self._write(stream, text)
             return
-        (bar_source, bar) = self._bar
-        self._write(bar_source[2], _CLEAR)
+        place, shown = self._bar[0][2], self._bar[1]
+        self._write(place, _CLEAR)
         self._write(stream, text)
-        self._write(bar_source[2], bar)
+        self._write(place, shown)
 
     def _progress(self, source: Source, text: bytes) -> None:
         """Show the bar of one rank, the lowest that has one; where there is no terminal, a line now and then."""

@@ -156,6 +156,13 @@ def running(*words):
     return found
 
 
+def environment_of(pid):
+    """The variables of a process; nothing of one that has gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    return b""
+
+
 def begun(process, count):
     """The lines that the ranks print when they start."""
     return [process.stdout.readline() for _rank in range(count)]
@@ -165,7 +172,8 @@ def test_every_rank_gets_the_words_that_were_typed(cluster):
     (cluster.folder / ".deepspeed_env").write_text("FROM_FILE=a b\n")
     words = ["a b", "$HOME", "q\"uo'te", "é", "*", "-x", "\\", "go"]
     code, out, err = cluster.launch("train.py", *words)
-    assert (code, err) == (0, [])
+    # This machine may have containers in which others train.
+    assert (code, [line for line in err if "Another run goes on" not in line]) == (0, [])
     expected = [
         f"[{node}:{rank}] rank {rank} {words!r} a b" for node, rank in (("one", 0), ("one", 1), ("two", 2), ("two", 3))
     ]
@@ -271,8 +279,11 @@ def test_another_run_is_told_and_stop_ends_it(cluster):
 def test_what_an_agent_could_not_end_is_told_and_ended_by_stop(cluster):
     process = cluster.start("train.py", "wait")
     begun(process, 4)
-    agents = running(b"ds-launch-agent", b"train.py")
-    watchers = running(b"agent.py", b"\0rank\0")
+    # Containers of this machine may have some as well.
+    ours = {pid for pid in running(b"python") if str(cluster.path).encode() in environment_of(pid)}
+    agents = [pid for pid in running(b"ds-launch-agent", b"train.py") if pid in ours]
+    watchers = [pid for pid in running(b"agent.py", b"\0rank\0") if pid in ours]
+    assert (len(agents), len(watchers)) == (2, 6)  # the launchers name what they start
     # A frozen node: neither the agents nor those that watch the ranks can do anything.
     for pid in (*agents, *watchers):
         os.kill(pid, signal.SIGSTOP)
