@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -44,15 +45,52 @@ def head(host, inventory):
 
 
 def left(head):
-    """What runs of the job on both nodes; the brackets keep the search out of its own result."""
-    return head("for n in node1 node2; do ssh $n pgrep -fc \"'train[.]py'\" || true; done").stdout.split()
+    """What runs of the job on all nodes; the brackets keep the search out of its own result."""
+    count = "for n in node1 node2 node3; do ssh $n pgrep -fc \"'train[.]py'\" || true; done"
+    return [number for number in head(count).stdout.split() if number != "0"]
 
 
-def test_readme_works_as_it_stands(head):
-    for block in typed.blocks(ROOT / "README.md"):
-        done = head(f"set -e\n{block}")
-        assert done.returncode == 0, done.stderr
-        assert "Trained 60 steps on 4 ranks of 2 nodes" in done.stdout
+@pytest.fixture(params=[3, 2])
+def nodes(head, request):
+    """The hostfile has all nodes, or two of them."""
+    if request.param == 2:
+        head("cp /job/hostfile ~/hostfile && sed -i /node3/d /job/hostfile")
+    yield request.param
+    if request.param == 2:
+        head("cp ~/hostfile /job/hostfile")
+
+
+def typed_as_it_stands(head, page):
+    """What the marked blocks of a page print, typed one after the other."""
+    done = head("set -e\n" + "\n".join(typed.blocks(ROOT / page)))
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def test_readme_works_as_it_stands(head, nodes):
+    printed = typed_as_it_stands(head, "README.md")
+    assert f"Trained 60 steps on {2 * nodes} ranks of {nodes} nodes" in printed
+    first, last = re.findall(r"loss ([\d.]+) -> ([\d.]+)", printed)[-1]
+    assert float(last) < float(first) - 1
+
+
+def test_the_example_saves_and_resumes_on_all_nodes(head):
+    printed = typed_as_it_stands(head, "examples/README.md")
+    assert "step 40/40" in printed
+    assert head("for n in node1 node2 node3; do ssh $n test -e gpt-checkpoint/latest || exit 1; done").returncode == 0
+
+
+def test_launching_works_as_it_stands(head):
+    printed = typed_as_it_stands(head, "docs/launching.md")
+    assert "Trained 2 steps on 2 ranks of 1 node" in printed
+    assert printed.count("Trained 2 steps on 6 ranks of 3 nodes") == 3
+    assert "Command  ds-launch --launcher torchrun train_gpt.py" in printed
+
+
+def test_every_page_types_the_same_first_job():
+    pages = ["README.md", "docs/getting-started.md", "examples/README.md"]
+    first = [[line.strip() for line in typed.blocks(ROOT / page)[0].splitlines()] for page in pages]
+    assert first[0] == first[1] == first[2]
 
 
 def test_what_a_node_lacks_is_said_and_nothing_is_started(head):
@@ -66,7 +104,7 @@ def test_sync_brings_the_folder_and_arguments_arrive_as_typed(head):
     done = head("cd ~/job && ds-launch --sync train.py 'two words' '$HOME' 'q\"uo' é")
     assert done.returncode == 0, done.stderr
     lines = [line.split("] ", 1)[1] for line in done.stdout.splitlines()]
-    assert sorted(lines) == [f"rank {rank} ['two words', '$HOME', 'q\"uo', 'é']" for rank in range(4)]
+    assert sorted(lines) == [f"rank {rank} ['two words', '$HOME', 'q\"uo', 'é']" for rank in range(6)]
 
 
 def test_a_file_that_differs_is_named(head):
@@ -80,10 +118,34 @@ def test_a_rank_that_fails_ends_the_run_and_is_named(head):
     assert done.returncode == 1
     assert "Rank 3 on node2 failed first: exit code 1" in done.stderr
     assert "ds-launch:     ValueError: no more data" in done.stderr
-    assert left(head) == ["0", "0"]
+    assert left(head) == []
 
 
 def test_a_stopped_run_leaves_nothing(head):
     done = head("cd ~/job && timeout --signal INT 40 ds-launch --sync train.py wait; echo code $?")
     assert "Stopped by SIGINT" in done.stderr
-    assert left(head) == ["0", "0"]
+    assert left(head) == []
+
+
+def test_two_launches_at_once_do_not_collide(head):
+    both = "(ds-launch train.py a > a.out 2>&1; echo a $?) & (ds-launch train.py b > b.out 2>&1; echo b $?) & wait"
+    done = head(f"cd ~/job && ds-launch --sync 2>/dev/null && {both}")
+    assert sorted(done.stdout.splitlines()) == ["a 0", "b 0"]
+
+
+def test_a_node_that_stops_answering_is_named_and_the_others_are_ended(head, inventory):
+    """The node is frozen by its container's engine, while its ranks run; 40 s are its time to answer."""
+    container = f"fromzero-{inventory.parent.name}-node2"
+    command = [*typed.login(inventory), "bash", "-lc", "'cd ~/job && ds-launch train.py wait'"]
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        begun = [process.stdout.readline() for _rank in range(6)]
+        subprocess.run(["docker", "pause", container], check=True, capture_output=True)
+        try:
+            _out, err = process.communicate(timeout=180)
+        finally:
+            subprocess.run(["docker", "unpause", container], check=True, capture_output=True)
+    assert all("rank" in line for line in begun)
+    assert process.returncode == 255
+    assert "node2 was lost" in err
+    head("for second in $(seq 30); do ssh node2 pgrep -f \"'train[.]py'\" || break; sleep 1; done")
+    assert left(head) == []
