@@ -88,13 +88,8 @@ def type_(inventory: Path, script: str) -> str:
 
     :raises SandboxError: one of them fails.
     """
-    done = subprocess.run(
-        [*typed.login(inventory), "bash", "-l"],
-        input=f"set -e\n{script}\n",
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    command = typed.command(inventory, f"set -e\n{script}")
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False)
     if done.returncode:
         raise SandboxError(f"On the head, exit code {done.returncode}: {done.stderr[-2000:]}")
     return done.stdout

@@ -6,6 +6,7 @@ README, and scenario first_job types them all: documentation that does not work 
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,11 @@ def login(inventory: Path) -> list[str]:
     return ["ssh", "-i", key, *options, f"{variables['ansible_user']}@{variables['ansible_host']}"]
 
 
+def command(inventory: Path, script: str) -> list[str]:
+    """What runs a script in a login shell on the head; an argument, so that no program in it reads the rest."""
+    return [*login(inventory), "bash -lc " + shlex.quote(script)]
+
+
 def type_blocks(inventory: Path, pages: list[Path]) -> None:
     """Type all marked blocks of these pages in a login shell on the head, one after the other.
 
@@ -64,6 +70,6 @@ def type_blocks(inventory: Path, pages: list[Path]) -> None:
     for page in pages:
         for block in blocks(page):
             print(f"\n$ {block.replace(chr(10), chr(10) + '$ ')}", flush=True)
-            done = subprocess.run([*login(inventory), "bash", "-l"], input=f"set -e\n{block}\n", text=True, check=False)
+            done = subprocess.run(command(inventory, f"set -e\n{block}"), stdin=subprocess.DEVNULL, check=False)
             if done.returncode:
                 raise SandboxError(f"What {page} says to type ended with exit code {done.returncode}.")

@@ -35,9 +35,9 @@ def head(host, inventory):
     if variables["inventory_hostname"] != variables["groups"]["nodes"][0]:
         pytest.skip("not the head")
 
-    def type_(script, **options):
-        command = [*typed.login(inventory), "bash", "-l"]
-        return subprocess.run(command, input=f"{script}\n", text=True, capture_output=True, check=False, **options)
+    def type_(script):
+        command = typed.command(inventory, script)
+        return subprocess.run(command, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False)
 
     made = type_(f"mkdir -p ~/job && cat > ~/job/train.py <<'END'\n{JOB}END")
     assert made.returncode == 0, made.stderr
@@ -137,7 +137,7 @@ def test_two_launches_at_once_do_not_collide(head):
 def test_a_node_that_stops_answering_is_named_and_the_others_are_ended(head, inventory):
     """The node is frozen by its container's engine, while its ranks run; 40 s are its time to answer."""
     container = f"fromzero-{inventory.parent.name}-node2"
-    command = [*typed.login(inventory), "bash", "-lc", "'cd ~/job && ds-launch train.py wait'"]
+    command = typed.command(inventory, "cd ~/job && ds-launch train.py wait")
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         begun = [process.stdout.readline() for _rank in range(6)]
         subprocess.run(["docker", "pause", container], check=True, capture_output=True)
