@@ -49,15 +49,5 @@ def test_every_node_trained_and_the_loss_fell(artifacts: Path, nodes: list[str])
     assert summary["loss_last"] < summary["loss_first"]
 
 
-def test_a_user_launches_with_one_short_command(head: Any, nodes: list[str]) -> None:
-    """Typed in a login shell, in a folder that every node has, with a program that every node has."""
-    code = "import os, socket; print('RANK', os.environ['RANK'], socket.gethostname())"
-    with_rank = f'cd /tmp && ds-launch --no_python --no_local_rank "$(command -v python3)" -c "{code}"'
-    done = head.run("bash -lc %s", with_rank)
-    assert done.rc == 0, done.stderr
-    for rank in range(SLOTS * len(nodes)):
-        assert f"RANK {rank} " in done.stdout
-
-
 def test_no_node_needed_a_compiler(host: Any) -> None:
     assert not host.package("build-essential").is_installed
