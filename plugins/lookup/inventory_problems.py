@@ -12,6 +12,8 @@ description:
   - Judges groups, names, addresses, C(cluster_*) variables and the variables of all roles of this collection, without
     a connection to any node. Variables that decide the one stack of the cluster must not contradict each other.
   - A variable whose value cannot be evaluated before facts are gathered is passed over; its role judges it later.
+  - A value that ends in a comment is told with its place, since C([nodes:vars]) of an INI inventory takes a comment
+    behind a value as part of it. Passwords and arguments of ssh are left alone.
   - Warns about variables that nothing reads but that are spelt almost like one of the collection's.
   - Says so where C(--limit) leaves no node; all nodes are judged anyway.
 options: {}
@@ -37,16 +39,18 @@ from ansible.utils.display import Display
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import (
+    CONNECTION,
+    commented,
     inventory_problems,
     limit_problems,
     misspelt,
+    without_comments,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import ACCELERATOR_FACT, KNOBS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import PLAN_FACT
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_options
 
-_CONNECTION = ("ansible_host", "ansible_port", "ansible_ssh_host", "ansible_ssh_port")
 _NOT_FROM_THE_INVENTORY = ("ansible_", "__", "fromzero_", ACCELERATOR_FACT, PLAN_FACT)
 
 
@@ -61,9 +65,11 @@ class LookupModule(LookupBase):
         prefixes = {"cluster_", *(f"{path.name}_" for path in ROLES.iterdir())}
         for warning in misspelt(names, {*options, *KNOBS}, prefixes):
             Display().warning(warning)
-        given = view.values(nodes, {*options, *KNOBS, *_CONNECTION})
+        known = {*options, *KNOBS, *CONNECTION}
+        hosts = list(dict.fromkeys([*nodes, *view.groups.get("head", []), *view.groups.get("depot", [])]))
+        given = view.values(hosts, known)
         return [
-            *inventory_problems(view.groups, given, options),
-            *wishes(nodes, given)[1],
+            *inventory_problems(view.groups, given, options, view.places(commented(given))),
+            *wishes(nodes, without_comments(given))[1],
             *limit_problems(nodes, view.hosts("ansible_play_hosts_all")),
         ]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,13 @@ def _origin(error: BaseException | None) -> Any:
     return getattr(error, "obj", None)
 
 
+def _place(value: Any) -> str:
+    """The file and line that a value comes from; empty where this Ansible does not say."""
+    context = getattr(AnsibleError("", obj=value), "_formatted_source_context", None) or ""
+    found = re.match(r"Origin: (/.+?:\d+)(:\d+)?$", str(context), re.MULTILINE)
+    return found[1] if found else ""
+
+
 class View:
     """The variables of all hosts, as far as a play sees them.
 
@@ -95,6 +103,20 @@ class View:
         wanted = set(names)
         for_all = self._for_all(wanted)
         return {host: {**for_all, **self._of(host, wanted)} for host in hosts}
+
+    def places(self, wanted: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], str]:
+        """Where texts stand, such as /home/ann/hosts:5, by variable and value, as far as Ansible knows.
+
+        :param wanted: the names of variables by host.
+        """
+        found: dict[tuple[str, str], str] = {}
+        for host, names in wanted.items():
+            variables = self._hostvars[host]
+            for name in sorted(set(names) & set(variables)):
+                place = _place(variables[name])
+                if place:
+                    found.setdefault((name, str(variables[name])), place)
+        return found
 
     def nodes(self, hosts: Sequence[str]) -> list[Node]:
         """What each of the hosts has reported so far."""

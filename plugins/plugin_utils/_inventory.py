@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
@@ -18,8 +18,17 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables impo
 
 Groups = Mapping[str, Sequence[str]]
 Given = Mapping[str, Mapping[str, Any]]
+Places = Mapping[tuple[str, str], str]
 
 _SLOTS = {"hostfile_slots": "what is measured", "hostfile_cpu_slots": "one for each node"}
+# Variables of Ansible that say how to connect. None is a secret, or a text in which a # could be meant.
+CONNECTION = (
+    "ansible_become", "ansible_become_method", "ansible_become_user", "ansible_connection", "ansible_host",
+    "ansible_port", "ansible_private_key_file", "ansible_python_interpreter", "ansible_remote_tmp",
+    "ansible_shell_executable", "ansible_shell_type", "ansible_ssh_executable", "ansible_ssh_host", "ansible_ssh_port",
+    "ansible_ssh_private_key_file", "ansible_ssh_user", "ansible_timeout", "ansible_user",
+)  # fmt: skip
+_COMMENT = re.compile(r"[ \t]+#.*")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _NAMED_AT_ONCE = 5
 _REMEDY = "use a name of letters, digits, dots and dashes, and put the address in ansible_host"
@@ -161,6 +170,50 @@ def _by_value(nodes: Sequence[str], given: Given, name: str) -> list[tuple[Any, 
     return list(found.values())
 
 
+def commented(given: Given) -> dict[str, set[str]]:
+    """The hosts with a value that ends in a comment, each with the names of these variables."""
+    found = {
+        host: {name for name, value in values.items() if isinstance(value, str) and _COMMENT.search(value)}
+        for host, values in given.items()
+    }
+    return {host: names for host, names in found.items() if names}
+
+
+def comment_problems(
+    nodes: Sequence[str], given: Given, secret: Collection[str] = (), places: Places | None = None
+) -> list[str]:
+    """Values that hold the comment behind them, as C([nodes:vars]) of an INI inventory has it.
+
+    :param secret: variables that are left alone: a # may be meant there, and their values are never shown.
+    :param places: where values of variables stand, such as hosts.ini:5, by variable and value, as far as known.
+    """
+    names = sorted({name for values in given.values() for name in values} - set(secret))
+    everyone = named(nodes, nodes) if nodes else ""
+    found = []
+    for name in names:
+        for value, hosts in _by_value(list(given), given, name):
+            if isinstance(value, str) and _COMMENT.search(value):
+                place = (places or {}).get((name, value))
+                where = f" ({place})" if place else ""
+                who = everyone if set(hosts) == set(nodes) else named(hosts)
+                found.append(
+                    f"{name} is {shown(value)} on {who}{where}: the comment is part of the value, because INI takes "
+                    "the rest of the line; put the comment on a line of its own."
+                )
+    return found
+
+
+def without_comments(given: Given, secret: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """The values as they were meant, so that what else is wrong with them is found in the same run."""
+    return {
+        host: {
+            name: _COMMENT.sub("", value) if isinstance(value, str) and name not in secret else value
+            for name, value in values.items()
+        }
+        for host, values in given.items()
+    }
+
+
 def knob_problems(nodes: Sequence[str], given: Given) -> list[str]:
     """Values of C(cluster_*) variables that cannot be used, or that differ between nodes where they must not."""
     found = []
@@ -264,15 +317,24 @@ def depot_problems(groups: Groups, given: Given) -> list[str]:
     ]
 
 
-def inventory_problems(groups: Groups, given: Given, options: Options) -> list[str]:
+def secret_names(options: Options) -> set[str]:
+    """Variables of roles whose values are never shown."""
+    return {name for name, option in options.items() if option.get("no_log")}
+
+
+def inventory_problems(groups: Groups, given: Given, options: Options, places: Places | None = None) -> list[str]:
     """All that is wrong with an inventory, in the order in which a reader would repair it.
 
-    :param given: the known variables of each node as plain values, without those that cannot be evaluated yet.
+    :param given: the known variables of each host as plain values, without those that cannot be evaluated yet.
     """
     found = group_problems(groups)
     nodes = list(groups.get("nodes") or ())
+    secret = secret_names(options)
+    comments = comment_problems(nodes, given, secret, places)
+    given = without_comments(given, secret)
     return [
         *found,
+        *comments,
         *name_problems(nodes),
         *connection_problems(nodes, given),
         *address_problems(nodes, given),

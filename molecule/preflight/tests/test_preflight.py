@@ -90,6 +90,16 @@ BAD_INI = [
             "cluster_accelerator is 'tpu'",
         ],
     ),
+    (
+        "[nodes] # every machine\na ansible_host=192.0.2.1 # rack 2\n[nodes:vars]\n"
+        "cluster_network=10.0.0.0/24   # optional\nansible_user=trainer    # an account\nansible_password=a #b\n",
+        [
+            "cluster_network is '10.0.0.0/24   # optional' on a (",
+            "hosts.ini:4)",
+            "ansible_user is 'trainer    # an",
+            "of its own",
+        ],
+    ),
     ("[nodes]\na hostfile_slots=0\nb hostfile_slots=0\n", ["Slots are 0 on all nodes"]),
 ]
 

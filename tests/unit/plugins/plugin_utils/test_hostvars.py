@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleParserError, AnsibleUndefinedVariable
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.manager import VariableManager
 from jinja2 import StrictUndefined
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, given, plain
@@ -92,3 +96,13 @@ def test_a_node_is_what_its_host_has_reported() -> None:
 def test_failures_are_those_of_the_task_that_was_named() -> None:
     hosts = {"a": {"__facts": {"failed": True, "msg": "no python"}}, "b": {"__facts": {"ok": True}}, "c": {}}
     assert view(hosts, "a").failures(["a", "b", "c"], "__facts") == {"a": "no python"}
+
+
+def test_the_place_of_a_value_is_its_file_and_line_where_ansible_knows_it(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.ini"
+    path.write_text("[nodes]\na\n[nodes:vars]\ncluster_user=ann # me\n", encoding="utf-8")
+    loader = DataLoader()
+    inventory = InventoryManager(loader=loader, sources=[str(path)])
+    own = VariableManager(loader=loader, inventory=inventory).get_vars(host=inventory.get_host("a"))
+    found = view({"a": {**own, "cluster_head": "a"}}, "a").places({"a": {"cluster_user", "cluster_head", "other"}})
+    assert found == {("cluster_user", "ann # me"): f"{path}:4"}

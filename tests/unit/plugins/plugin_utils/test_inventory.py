@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import (
+    CONNECTION,
     address_problems,
+    comment_problems,
     connection_problems,
     depot_problems,
     group_problems,
@@ -21,6 +23,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
     named,
     role_variable_problems,
     slot_problems,
+    without_comments,
 )
 
 NO_CONNECTION = [
@@ -248,3 +251,53 @@ def test_depot_without_a_host_is_a_problem() -> None:
     )
     assert depot_problems({"nodes": ["a", "b"], "depot": ["d"]}, given) == []
     assert depot_problems({"nodes": ["a", "b"]}, {"a": {"cluster_depot_url": ""}, "b": {}}) == []
+
+
+WITH_COMMENTS = [
+    (
+        {"a": {"cluster_network": "10.0.0.0/24   # optional"}, "b": {}},
+        "cluster_network is '10.0.0.0/24   # optional' on a",
+    ),
+    (
+        {"a": {"ansible_user": "ann\t# me"}, "b": {"ansible_user": "ann\t# me"}},
+        "ansible_user is 'ann\\t# me' on all nodes",
+    ),
+    ({"a": {"ansible_port": "22 #"}, "b": {}}, "ansible_port is '22 #' on a"),
+    ({"a": {}, "b": {}, "depot": {"cluster_become": "true # x"}}, "cluster_become is 'true # x' on depot"),
+    ({"a": {}, "b": {"conda_channels": "conda-forge # y"}}, "conda_channels is 'conda-forge # y' on b"),
+]
+WITHOUT_COMMENTS = [
+    {"a": {"ansible_user": "ann#1", "cluster_head": "#a", "hostfile_slots": 8}},
+    {"a": {"torch_wheels": ["a # b"], "nccl_settings": {"A": "b # c"}}},
+    {"a": {"a_token": "x # y"}},
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WITH_COMMENTS)
+def test_a_comment_in_a_value_is_named_with_the_way_out(given: dict[str, dict[str, Any]], said: str) -> None:
+    (problem,) = comment_problems(["a", "b"], given)
+    assert problem.startswith(f"{said}: the comment is part of the value")
+    assert "a line of its own" in problem
+
+
+@pytest.mark.parametrize("given", WITHOUT_COMMENTS)
+def test_a_hash_that_begins_no_comment_or_is_in_a_secret_is_fine(given: dict[str, dict[str, Any]]) -> None:
+    assert comment_problems(["a"], given, {"a_token"}) == []
+    assert without_comments(given, {"a_token"}) == given
+
+
+def test_the_place_of_a_comment_is_told_where_it_is_known() -> None:
+    places = {("cluster_user", "ann # me"): "/etc/hosts.ini:5"}
+    (problem,) = comment_problems(["a"], {"a": {"cluster_user": "ann # me"}}, places=places)
+    assert "on a (/etc/hosts.ini:5): " in problem
+
+
+def test_a_value_is_judged_as_if_its_comment_were_not_there() -> None:
+    given = {"a": {"cluster_network": "10.0.0.0/33 # net"}, "b": {"cluster_network": "10.0.0.0/33"}}
+    problems = inventory_problems({"nodes": ["a", "b"]}, given, {})
+    assert len(problems) == 2
+    assert problems[1].startswith("cluster_network is '10.0.0.0/33' on all nodes")
+
+
+def test_no_variable_that_may_hold_a_secret_or_arguments_is_looked_into() -> None:
+    assert not [name for name in CONNECTION if "pass" in name or "args" in name or "token" in name]
