@@ -36,7 +36,7 @@ class Landing:
 
     :param text: None where the file should not be.
     :param mode: the mode it must have; None keeps what it has.
-    :param ours: nobody else writes to it, so no copy is kept of what was there.
+    :param ours: nothing that somebody else has written goes, so no copy is kept of what was there.
     """
 
     before: Snapshot

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys impor
 HOSTS = Path("/etc/hosts")
 BEGIN = "# BEGIN fromzero.deepspeed ssh_mesh"
 END = "# END fromzero.deepspeed ssh_mesh"
+# In the block, so that it goes wherever the file goes: a block whose sum is right has not been edited since.
+SUM = "# Changes to these lines are lost at the next run. Sum: "
 
 
 def split_block(text: str, path: str) -> tuple[str, str, str]:
@@ -41,11 +44,11 @@ def split_block(text: str, path: str) -> tuple[str, str, str]:
 def with_block(text: str, block: str, path: str, first: bool = False) -> str:
     """The text with our block in it, where it was, else at the end, or before all else; an empty block goes away.
 
-    :param block: its lines, each ended.
+    :param block: its lines, each ended. The block gets their sum as well.
     :param first: put the block before all other lines: for files in which the first match wins.
     """
     before, _old, after = split_block(text, path)
-    whole = f"{BEGIN}\n{block}{END}\n" if block else ""
+    whole = f"{BEGIN}\n{SUM}{_digest(block)}\n{block}{END}\n" if block else ""
     if first:
         return whole + before + after
     if before and not before.endswith("\n") and (whole or after):
@@ -57,6 +60,26 @@ def foreign(text: str, path: str) -> str:
     """What of the text is not ours."""
     before, _block, after = split_block(text, path)
     return before + after
+
+
+def _digest(block: str) -> str:
+    return hashlib.sha256(block.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def is_untouched(text: str, path: str) -> bool:
+    """Whether the text has a block of ours that is as we wrote it."""
+    sum_line, _newline, block = split_block(text, path)[1].partition("\n")
+    return sum_line == f"{SUM}{_digest(block)}"
+
+
+def needs_copy(before: str, after: str, path: str) -> bool:
+    """Whether a copy must be kept before the text changes: it holds something that we did not write, and that goes.
+
+    That is so before the first change, where somebody has edited our block, and where other lines change.
+    """
+    if not before:
+        return False
+    return not is_untouched(before, path) or foreign(before, path) != foreign(after, path)
 
 
 def _hosts_line(line: str) -> tuple[str, list[str]]:

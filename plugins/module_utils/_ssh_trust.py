@@ -17,6 +17,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files impo
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_text import (
     HOSTS,
     foreign,
+    needs_copy,
     own_names,
     rival_lines,
     split_block,
@@ -91,12 +92,12 @@ class Plan:
 def _block(path: Path, block: str, mode: int | None, new_mode: int, first: bool = False) -> Landing:
     before = see(path)
     text = with_block(before.text or "", block, str(path), first)
-    ours = before.text is not None and not foreign(before.text, str(path)).strip()
+    only_ours = before.text is not None and not foreign(before.text, str(path)).strip()
     return Landing(
         before=before,
-        text=text if text or (before.text is not None and not ours) else None,
+        text=text if text or (before.text is not None and not only_ours) else None,
         mode=mode if before.text is not None else new_mode,
-        ours=ours,
+        ours=not needs_copy(before.text or "", text, str(path)),
     )
 
 
@@ -144,7 +145,12 @@ def _hosts(trust: Trust, warnings: list[str]) -> Landing:
             f"cloud-init writes {HOSTS} anew at each boot of this node (manage_etc_hosts), which takes the aliases "
             "away; set manage_etc_hosts: false in /etc/cloud/cloud.cfg.d."
         )
-    return Landing(before=before, text=wanted, mode=None if before.text is not None else 0o644, ours=False)
+    return Landing(
+        before=before,
+        text=wanted,
+        mode=None if before.text is not None else 0o644,
+        ours=not needs_copy(text, wanted, str(HOSTS)),
+    )
 
 
 def _limits(trust: Trust, runner: Runner, warnings: list[str]) -> Landing | None:

@@ -13,7 +13,8 @@ description:
   - Writes known hosts, authorized keys, aliases, the ports of sshd and the limits of sshd in one step, each only where
     it differs.
   - In files that others write too, only one marked block belongs to this module; all other lines stay. A copy of such
-    a file is kept before it is altered. Two kinds of lines outside the block are touched, both in C(/etc/hosts) and
+    a file is kept before its first change, where somebody has edited the block, which has a sum of its lines, and where
+    other lines change. Two kinds of lines outside the block are touched, both in C(/etc/hosts) and
     only by O(hostname_on_loopback=false), C(127.0.1.1) lines with the node's own name, and its name on other loopback
     addresses.
   - A file that cannot be replaced, such as C(/etc/hosts) in a container, is written in place.

@@ -6,14 +6,15 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils import _ssh_tex
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import SshError
 
 B, E = f"{text.BEGIN}\n", f"{text.END}\n"
+A = f"{B}{text.SUM}87428fc522803d31\na\n{E}"
 
 BLOCKS = {
-    "an empty file": ("", "a\n", False, f"{B}a\n{E}"),
-    "at the end": ("mine\n", "a\n", False, f"mine\n{B}a\n{E}"),
-    "after a line without an end": ("mine", "a\n", False, f"mine\n{B}a\n{E}"),
-    "before all else": ("mine\n", "a\n", True, f"{B}a\n{E}mine\n"),
-    "where it was": (f"mine\n{B}old\n{E}yours\n", "a\n", False, f"mine\n{B}a\n{E}yours\n"),
-    "moved to the front": (f"mine\n{B}old\n{E}yours\n", "a\n", True, f"{B}a\n{E}mine\nyours\n"),
+    "an empty file": ("", "a\n", False, A),
+    "at the end": ("mine\n", "a\n", False, f"mine\n{A}"),
+    "after a line without an end": ("mine", "a\n", False, f"mine\n{A}"),
+    "before all else": ("mine\n", "a\n", True, f"{A}mine\n"),
+    "where it was": (f"mine\n{B}old\n{E}yours\n", "a\n", False, f"mine\n{A}yours\n"),
+    "moved to the front": (f"mine\n{B}old\n{E}yours\n", "a\n", True, f"{A}mine\nyours\n"),
     "taken away": (f"mine\n{B}old\n{E}yours\n", "", False, "mine\nyours\n"),
     "nothing to take away": ("mine", "", False, "mine"),
 }
@@ -23,6 +24,27 @@ BLOCKS = {
 def test_a_block_changes_and_all_else_stays(before: str, block: str, first: bool, after: str) -> None:
     assert text.with_block(before, block, "f", first) == after
     assert text.with_block(after, block, "f", first) == after
+
+
+COPIES = {
+    "no file yet": ("", "b\n", False),
+    "the first change": ("mine\n", "b\n", True),
+    "our own change": (A, "b\n", False),
+    "our own change beside lines of others": (f"mine\n{A}yours\n", "b\n", False),
+    "our block goes": (f"mine\n{A}yours\n", "", False),
+    "an edited block": (f"mine\n{A}".replace("a\n#", "mine too\n#"), "b\n", True),
+    "a block of an older release, without a sum": (f"{B}a\n{E}", "b\n", True),
+}
+
+
+@pytest.mark.parametrize(("before", "block", "kept"), COPIES.values(), ids=COPIES.keys())
+def test_a_copy_is_kept_only_of_what_others_wrote(before: str, block: str, kept: bool) -> None:
+    assert text.needs_copy(before, text.with_block(before, block, "f"), "f") == kept
+
+
+def test_a_copy_is_kept_where_lines_of_others_change_too() -> None:
+    before = f"{A}127.0.1.1 gpu1\n"
+    assert text.needs_copy(before, text.without_loopback_name(before, "gpu1"), "f")
 
 
 DAMAGED = {

@@ -184,10 +184,26 @@ def test_nodes_that_left_lose_their_lines_and_the_users_stay(machine: Machine) -
     assert "U1" in text
     assert "U2" not in text
     copies = list((machine.root / "home/.ssh").glob("authorized_keys.*~"))
-    assert "ssh-ed25519 MINE me\n" in [copy.read_text(encoding="utf-8") for copy in copies]
+    assert [copy.read_text(encoding="utf-8") for copy in copies] == ["ssh-ed25519 MINE me\n"]
 
 
 def test_files_that_only_we_wrote_leave_no_copies(machine: Machine) -> None:
     machine.land()
     machine.land(replace(WHOLE, authorized_keys="ssh-ed25519 U2 n2\n", known_hosts="n2 H2\n"))
     assert [path.name for path in machine.root.rglob("*~") if not path.name.startswith("hosts.")] == []
+
+
+def test_the_hosts_file_is_copied_before_the_first_change_and_after_an_edit_of_the_block(machine: Machine) -> None:
+    def copies() -> list[str]:
+        return sorted(path.read_text(encoding="utf-8") for path in machine.root.glob("hosts.*~"))
+
+    first = machine.read("hosts")
+    for node in "2", "3", "4":
+        machine.land(replace(WHOLE, hosts=f"10.0.0.{node} n{node}\n"))
+        machine.write("hosts", f"{machine.read('hosts')}10.9.9.{node} mine{node}\n")
+    assert copies() == [first]
+    edited = machine.read("hosts").replace("10.0.0.4 n4", "10.0.0.4 n4 storage")
+    machine.write("hosts", edited)
+    machine.land()
+    assert copies() == sorted([first, edited])
+    assert "mine2" in machine.read("hosts")
