@@ -1,4 +1,4 @@
-"""The image that nodes start from, built once per content of its recipe."""
+"""The images that nodes start from: one of each distribution, built once per content of its recipe."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ import tempfile
 from pathlib import Path
 
 from sandbox import engine, world
-from sandbox.shell import run, say, works
+from sandbox.shell import SandboxError, run, say, works
 
 RECIPE = Path(__file__).parent / "image"
-BASE = "debian:12"
 OWNER = "fromzero"
 REPOSITORY = f"{OWNER}/node"
+DEFAULT = "debian12"
+# Distribution -> its image in a registry, and the codename of its release.
+DISTRIBUTIONS = {DEFAULT: ("debian:12", "bookworm"), "debian13": ("debian:13", "trixie")}
 
 
-def ensure() -> str:
-    """The name of the node image: from a registry's base where one answers, else from this machine's apt sources."""
-    image = f"{REPOSITORY}:{_recipe_digest()}"
+def ensure(distribution: str = DEFAULT) -> str:
+    """The name of the node image: from a registry's base where one answers, else from this machine's apt sources.
+
+    :raises SandboxError: neither a registry nor this machine's sources have the distribution.
+    """
+    image = f"{REPOSITORY}:{distribution}-{_recipe_digest()}"
     if works(["docker", "image", "inspect", image]):
         return image
-    base = BASE if works(["docker", "pull", "--quiet", BASE], timeout=300) else _bootstrap()
+    name, codename = DISTRIBUTIONS[distribution]
+    base = name if works(["docker", "pull", "--quiet", name], timeout=300) else _bootstrap(codename)
     say(f"Building the node image from {base}")
     arguments = [f"--build-arg={name}={value}" for name, value in {"BASE": base, **world.proxies()}.items()]
     run(["docker", "build", "--quiet", *arguments, "--tag", image, str(RECIPE)])
@@ -46,9 +52,14 @@ def _recipe_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def _bootstrap() -> str:
-    """Import a minimal system of this machine's own release as an image; no registry is needed."""
-    suite = world.suite()
+def _bootstrap(codename: str) -> str:
+    """Import a minimal system of a release as an image; no registry is needed."""
+    suite = world.suite(codename)
+    if not suite.sources.strip():
+        raise SandboxError(
+            f"No image registry answers, and this machine's apt sources do not have Debian's {codename}; let Docker "
+            "reach a registry, or run the sandbox on a Debian machine."
+        )
     image = f"{OWNER}/base:{suite.codename}"
     if works(["docker", "image", "inspect", image]):
         return image

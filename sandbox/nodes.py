@@ -37,6 +37,7 @@ ATTEMPTS = 5
 class Cluster:
     """A named set of nodes on a network of their own.
 
+    :param distribution: what the image is of, as sandbox.image names it.
     :param find_links: folders of wheels that pip on the nodes finds beside this machine's own.
     :param mounts: more folders of this machine that the nodes see, read-only, at the same path.
     :param variables: what the inventory says of all nodes, beside how to reach them.
@@ -52,6 +53,7 @@ class Cluster:
     variables: Mapping[str, Any] = field(default_factory=dict)
     worlds: Mapping[str, Path] = field(default_factory=dict)
     inventory: Path | None = None
+    distribution: str = "debian12"
 
     @property
     def folder(self) -> Path:

@@ -30,14 +30,22 @@ class Suite:
     sources: str
 
 
-def suite() -> Suite:
-    """This machine's own release with those of its apt sources that belong to the distribution."""
-    codename = _os_release()["VERSION_CODENAME"]
+def suite(codename: str) -> Suite:
+    """A release of Debian, from where this machine gets its own; no sources where this machine is no Debian."""
+    release = _os_release()
+    if release.get("ID") != "debian":
+        return Suite(codename, "")
     texts = []
     for file in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:
         if file.is_file() and file.suffix in (".list", ".sources"):
             texts.append(file.read_text(encoding="utf-8"))
-    return Suite(codename, distribution_sources("\n\n".join(texts), codename))
+    own = release["VERSION_CODENAME"]
+    return Suite(codename, of_release(distribution_sources("\n\n".join(texts), own), own, codename))
+
+
+def of_release(sources: str, own: str, codename: str) -> str:
+    """Apt's sources of one release of Debian as those of another: the same mirrors, suites of the other's name."""
+    return re.sub(rf"(?<![\w-]){re.escape(own)}(?=(-(updates|security|backports))?(\s|$))", codename, sources)
 
 
 def distribution_sources(text: str, codename: str) -> str:

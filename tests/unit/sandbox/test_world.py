@@ -42,6 +42,24 @@ def test_sources_without_comments_stay_one_stanza() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "other"),
+    [
+        ("Suites: bookworm bookworm-updates", "Suites: trixie trixie-updates"),
+        ("deb http://m.example/s bookworm-security main", "deb http://m.example/s trixie-security main"),
+        ("deb http://m.example/bookworm-snap bookworm main", "deb http://m.example/bookworm-snap trixie main"),
+        ("Signed-By: /usr/share/keyrings/old-bookworm.gpg", "Signed-By: /usr/share/keyrings/old-bookworm.gpg"),
+    ],
+)  # fmt: skip
+def test_sources_of_one_release_are_those_of_another_under_its_name(line: str, other: str) -> None:
+    assert world.of_release(line, "bookworm", "trixie") == other
+
+
+def test_a_machine_that_is_no_debian_has_no_sources_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "_os_release", lambda: {"ID": "fedora"})
+    assert world.suite("trixie") == world.Suite("trixie", "")
+
+
+@pytest.mark.parametrize(
     ("configuration", "find_links", "lines"),
     [
         pytest.param({}, [], [], id="nothing but the certificates"),
