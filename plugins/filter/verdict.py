@@ -22,6 +22,8 @@ options:
       - V(environments) and V(ssh) hold the results of M(fromzero.deepspeed.environment_info) and
         M(fromzero.deepspeed.ssh_probe) by node, V(pdsh) and V(training) those of the C(pdsh) command and of
         M(fromzero.deepspeed.training_run) on the head; empty where they were not run.
+      - With V(check_mode) nothing was launched, and what only the playbook C(site) sets up is no failure. The text says
+        what was not checked, and why.
     type: dict
     required: true
 """

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_check import Check, Cluster, Found
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_check import Check, Cluster, Found, listed
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_launch import check_launch, loaded_ops
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict_layers import (
     check_environments,
@@ -87,13 +87,30 @@ def _launch_lines(run: Found, summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _lines(cluster: Cluster, checks: Sequence[Check], summary: Mapping[str, Any]) -> list[str]:
+def _not_checked(cluster: Cluster, pending: Sequence[Check]) -> list[str]:
+    """What a run in check mode cannot judge, and why: what only site sets up, and the launch."""
+    nodes = {
+        check.layer: dict.fromkeys(other.node for other in pending if other.layer == check.layer) for check in pending
+    }
+    lines = [
+        f"{layer}: not checked on {listed(list(where))}; the playbook 'site' sets it up, and --check changes nothing"
+        for layer, where in nodes.items()
+    ]
+    if cluster.check_mode and cluster.head in cluster.nodes:
+        lines.append("launch and the layers after it: not checked, since --check launches nothing")
+    return lines
+
+
+def _lines(
+    cluster: Cluster, checks: Sequence[Check], pending: Sequence[Check], summary: Mapping[str, Any]
+) -> list[str]:
     lines = []
     for layer in dict.fromkeys(check.layer for check in checks):
         of_layer = [check for check in checks if check.layer == layer]
         failed = sum(not check.ok for check in of_layer)
         state = "passed" if not failed else f"{failed} of {len(of_layer)} checks failed"
         lines.append(f"{layer}: {state}")
+    lines += _not_checked(cluster, pending)
     if cluster.training.get("slots"):
         lines += _launch_lines(cluster.training, summary)
     if cluster.away:
@@ -109,16 +126,18 @@ def judge(cluster: Cluster) -> dict[str, Any]:
     """The verdict: C(ok), C(checks), C(summary), and C(text), the same as lines for people.
 
     Nothing that was not proved is called good: a cluster of which nothing was launched, although its head takes part,
-    is not ok.
+    is not ok. In check mode no launch is tried, and what site would set up is no failure; the text says so.
     """
-    checks = [
+    found = [
         *check_nodes(cluster),
         *check_environments(cluster),
         *check_ssh(cluster),
         *check_pdsh(cluster),
-        *check_launch(cluster),
+        *([] if cluster.check_mode else check_launch(cluster)),
     ]
-    if cluster.head in cluster.nodes and not cluster.training:
+    pending = [check for check in found if check.by_site] if cluster.check_mode else []
+    checks = [check for check in found if check not in pending]
+    if cluster.head in cluster.nodes and not cluster.training and not cluster.check_mode:
         fix = "Run the playbook 'verify' without --check."
         checks.append(Check("launch", "starts every rank", cluster.head, False, "nothing was launched", fix))
     summary = _summary(cluster, checks)
@@ -126,6 +145,6 @@ def judge(cluster: Cluster) -> dict[str, Any]:
         "ok": all(check.ok for check in checks),
         "checks": [asdict(check) for check in checks],
         "summary": summary,
-        "text": _lines(cluster, checks, summary),
+        "text": _lines(cluster, checks, pending, summary),
         "failures": [check.sentence() for check in checks if not check.ok],
     }

@@ -26,6 +26,11 @@ class Check:
     fix: str = ""
     seconds: float = 0.0
 
+    @property
+    def by_site(self) -> bool:
+        """Whether the playbook site sets up what is missing."""
+        return not self.ok and self.fix.startswith(RUN_SITE)
+
     def sentence(self) -> str:
         """The failure for people."""
         reason = self.reason[:1].upper() + self.reason[1:].rstrip(".")
@@ -48,6 +53,7 @@ class Cluster:
     ssh: Mapping[str, Found] = field(default_factory=dict)
     pdsh: Found = field(default_factory=dict)
     training: Found = field(default_factory=dict)
+    check_mode: bool = False
 
 
 def listed(words: Sequence[str]) -> str:

@@ -751,5 +751,61 @@ def test_a_node_whose_name_begins_like_another_is_not_blamed():
     assert [check["node"] for check in checks if check["name"] == "starts"] == ["node10"]
 
 
+CHECKED = replace(GOOD, check_mode=True, training={"problem": "No training is run in check mode."})
+MISSING = {"exists": False, "prefix": "/env"}
+NO_PDSH = {"rc": 2, "msg": "[Errno 2] No such file or directory: b'pdsh'"}
+SETS_UP = "the playbook 'site' sets it up, and --check changes nothing"
+
+# name, what differs from a good cluster, the lines that say what was not checked
+UNDECIDED = [
+    (
+        "the names of nodes",
+        {"ssh": {"node1": broken_ssh("name", "x"), "node2": GOOD_SSH}},
+        ["ssh: not checked on node1"],
+    ),
+    (
+        "host keys on all nodes",
+        {"ssh": dict.fromkeys(("node1", "node2"), broken_ssh("host_key", "x"))},
+        ["ssh: not checked on node1 and node2"],
+    ),
+    ("pdsh", {"pdsh": NO_PDSH}, ["pdsh: not checked on node1"]),
+    (
+        "the environment",
+        {"environments": dict.fromkeys(("node1", "node2"), MISSING), "pdsh": NO_PDSH},
+        ["environment: not checked on node1 and node2", "pdsh: not checked on node1"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "lines"), [row[1:] for row in UNDECIDED], ids=[row[0] for row in UNDECIDED])
+def test_check_mode_says_what_was_not_checked_and_does_not_fail_for_it(changes, lines):
+    verdict = judge(replace(CHECKED, **changes))
+    assert (verdict["ok"], verdict["failures"]) == (True, [])
+    for line in lines:
+        assert f"{line}; {SETS_UP}" in verdict["text"]
+    assert "launch and the layers after it: not checked, since --check launches nothing" in verdict["text"]
+    assert not judge(replace(CHECKED, check_mode=False, **changes))["ok"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"lost": ["node3"]}, {"ssh": {"node1": broken_ssh("closed", "nothing listens"), "node2": GOOD_SSH}}],
+    ids=["a lost node", "a closed port"],
+)
+def test_check_mode_fails_for_what_site_does_not_set_up(changes):
+    verdict = judge(replace(CHECKED, environments={"node1": MISSING, "node2": MISSING}, **changes))
+    assert not verdict["ok"]
+    assert len(verdict["failures"]) == 1
+
+
+def test_check_mode_passes_the_layers_that_are_set_up():
+    verdict = judge(CHECKED)
+    assert verdict["ok"]
+    assert [line for line in verdict["text"] if ": passed" in line] == [
+        f"{layer}: passed" for layer in ("nodes", "environment", "ssh", "pdsh")
+    ]
+    assert not [line for line in verdict["text"] if SETS_UP in line]
+
+
 def test_a_verdict_is_plain_data():
     assert json.loads(json.dumps(judge(GOOD))) == judge(GOOD)
