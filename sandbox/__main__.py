@@ -39,6 +39,7 @@ def main() -> int:
         metavar="[NODE=]WORLD",
         help="which simulated host each node is: a name in molecule/shared/worlds, or a file",
     )
+    up.add_argument("--distribution", default=image.DEFAULT, choices=sorted(image.DISTRIBUTIONS), help="what nodes run")
     up.add_argument("--inventory", type=Path, help="where to write the inventory")
     type_ = verbs.add_parser("type", help="type what pages of the documentation say on the head of a cluster")
     type_.add_argument("inventory", type=Path)
@@ -51,7 +52,13 @@ def main() -> int:
     try:
         if arguments.verb == "up":
             engine.ensure()
-            cluster = nodes.Cluster(arguments.name, arguments.nodes, image.ensure(), inventory=arguments.inventory)
+            cluster = nodes.Cluster(
+                arguments.name,
+                arguments.nodes,
+                image.ensure(arguments.distribution),
+                inventory=arguments.inventory,
+                distribution=arguments.distribution,
+            )
             cluster = replace(cluster, worlds=host.assign(arguments.worlds, cluster.nodes))
             for offer in arguments.offers:
                 cluster = OFFERS[offer](cluster)

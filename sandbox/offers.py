@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from sandbox import conda as standin
 from sandbox import nvidia as repositories
-from sandbox import wheelhouse
+from sandbox import image, wheelhouse
 from sandbox.nodes import Cluster
 from sandbox.nvidia import toolkit as cuda
-from sandbox.shell import BUILD, run, say
+from sandbox.shell import BUILD, SandboxError, run, say
 
 # Asked only whether they answer; what the roles download is theirs to say.
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge/noarch/repodata_shards.msgpack.zst"
@@ -25,22 +25,28 @@ TORCH_ALONE = {"torch_index_url": "", "torch_torchvision_version": "none", "torc
 
 
 def conda(cluster: Cluster) -> Cluster:
-    """The nodes find the stand-in installer and its channel on disk; the inventory names them."""
+    """The nodes find the stand-in installer and its channel on disk; the inventory names them.
+
+    Its Python is that of the default distribution, which the wheels are for: elsewhere another one than the nodes' own.
+    """
+    base = image.ensure()
     version = "import platform; print(platform.python_version())"
-    python = run(["docker", "run", "--rm", "--entrypoint", "python3", cluster.image, "-c", version]).strip()
-    made = standin.build(BUILD / "conda", python)
+    python = run(["docker", "run", "--rm", "--entrypoint", "python3", base, "-c", version]).strip()
+    folder = BUILD / f"conda-{cluster.distribution}"
+    made = standin.build(folder, python, "" if cluster.distribution == image.DEFAULT else base)
     variables = {
         "conda_installer_url": made.installer.as_uri(),
         "conda_installer_checksum": made.sha256,
         "conda_channels": [made.channel.as_uri()],
         "conda_python_version": made.python,
     }
-    return replace(cluster, mounts=[*cluster.mounts, BUILD / "conda"], variables={**cluster.variables, **variables})
+    return replace(cluster, mounts=[*cluster.mounts, folder], variables={**cluster.variables, **variables})
 
 
 def nvidia(cluster: Cluster) -> Cluster:
     """The nodes find NVIDIA's package repository on disk, as it is for their distribution; the inventory names it."""
     made = repositories.build(BUILD / "nvidia", image=cluster.image)
+    _refuse_others(cluster, "nvidia")
     keyring = made.keyring("debian12")
     source = {
         "repository_url": made.of("debian12").as_uri(),
@@ -58,6 +64,7 @@ def nvidia(cluster: Cluster) -> Cluster:
 def toolkit(cluster: Cluster) -> Cluster:
     """The nodes find a CUDA toolkit with a real nvcc on disk, as a runfile and in NVIDIA's package repository."""
     made = cuda.build(BUILD / "toolkit", cluster.image)
+    _refuse_others(cluster, "toolkit")
     source = repositories.build(BUILD / "toolkit" / "repositories", made.packages, cluster.image)
     keyring = source.keyring("debian12")
     variables = {
@@ -73,8 +80,14 @@ def toolkit(cluster: Cluster) -> Cluster:
 
 
 def wheels(cluster: Cluster) -> Cluster:
+def _refuse_others(cluster: Cluster, offer: str) -> None:
+    """NVIDIA's packages are made for one distribution."""
+    if cluster.distribution != image.DEFAULT:
+        raise SandboxError(f"--with {offer} has packages for {image.DEFAULT}, and none for {cluster.distribution}.")
+
+
     """The nodes find DeepSpeed with its shared-memory op compiled, and torch through pip's own configuration."""
-    folder = wheelhouse.build(BUILD / "wheelhouse", cluster.image)
+    folder = wheelhouse.build(BUILD / "wheelhouse", image.ensure())
     variables = {**TORCH_ALONE, **cluster.variables}
     return replace(cluster, find_links=[*cluster.find_links, folder], variables=variables)
 

@@ -1,4 +1,4 @@
-"""A conda channel on disk: python as links to the node's own interpreter, and wheels as noarch packages."""
+"""A conda channel on disk: python, and wheels as noarch packages."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sandbox.conda import interpreter
+
 SUBDIR = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}[platform.machine()]
 # Packages made again are the same bytes, so an environment made before stays valid.
 TIMESTAMP_MS = 1_767_225_600_000
 
 
-def build(folder: Path, python: str, wheels: Sequence[Path]) -> None:
-    """Write a channel with python `python` (such as 3.11.2, at /usr/bin/python3.11 on the nodes) and `wheels`."""
+def build(folder: Path, python: str, wheels: Sequence[Path], image: str = "") -> None:
+    """Write a channel with python `python` (such as 3.11.2) and `wheels`.
+
+    :param image: where its Python is taken from; without one it is links to /usr/bin/python3.11 of the nodes.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     index: dict[str, dict[str, Any]] = {"noarch": {}, SUBDIR: {}}
     with tempfile.TemporaryDirectory() as scratch:
-        made = [_python(Path(scratch, "python"), python)]
+        root = Path(scratch, "python")
+        made = [_own_python(root, python, image) if image else _linked_python(root, python)]
         made += [_from_wheel(wheel, Path(scratch, wheel.stem)) for wheel in wheels]
         for root, meta, link in made:
             name, entry = _pack(root, meta, link, folder)
@@ -39,8 +45,17 @@ def build(folder: Path, python: str, wheels: Sequence[Path]) -> None:
 Package = tuple[Path, dict[str, Any], dict[str, Any]]
 
 
-def _python(root: Path, version: str) -> Package:
-    minor = ".".join(version.split(".")[:2])
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _own_python(root: Path, version: str, image: str) -> Package:
+    interpreter.build(root, image, _minor(version))
+    return root, _meta("python", version, "1_standin", SUBDIR, []), {}
+
+
+def _linked_python(root: Path, version: str) -> Package:
+    minor = _minor(version)
     (root / "bin").mkdir(parents=True)
     for name in ("python", "python3", f"python{minor}"):
         (root / "bin" / name).symlink_to(f"/usr/bin/python{minor}")
