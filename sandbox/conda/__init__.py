@@ -6,8 +6,8 @@ makes OUTDIR/Miniforge3-standin-Linux-<arch>.sh with its .sha256, and OUTDIR/cha
 of the real one, needs nothing but the node's own python3 and lays out a prefix with `bin/conda`, which solves and links
 through py-rattler. The channel holds python, pip, setuptools, wheel and packaging. Its python is links to the node's
 interpreter, so that an environment behaves like a virtual environment of it, or one with headers of its own, as conda's
-are. `conda activate NAME` searches the folders that conda/base/context.py does, from `envs_dirs` of the same files. It is
-not conda: its output says so, and nothing in the collection may rely on how it words things.
+are. `conda activate NAME` searches the folders that conda/base/context.py does, from `envs_dirs` of the same files. It
+is not conda: its output says so, and nothing in the collection may rely on how it words things.
 """
 
 from __future__ import annotations
