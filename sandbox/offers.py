@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import replace
 
 from sandbox import conda as standin
-from sandbox import nvidia as repositories
 from sandbox import image, wheelhouse
+from sandbox import nvidia as repositories
 from sandbox.nodes import Cluster
 from sandbox.nvidia import toolkit as cuda
 from sandbox.shell import BUILD, SandboxError, run, say
@@ -45,8 +46,8 @@ def conda(cluster: Cluster) -> Cluster:
 
 def nvidia(cluster: Cluster) -> Cluster:
     """The nodes find NVIDIA's package repository on disk, as it is for their distribution; the inventory names it."""
-    made = repositories.build(BUILD / "nvidia", image=cluster.image)
     _refuse_others(cluster, "nvidia")
+    made = repositories.build(BUILD / "nvidia", image=cluster.image)
     keyring = made.keyring("debian12")
     source = {
         "repository_url": made.of("debian12").as_uri(),
@@ -63,8 +64,8 @@ def nvidia(cluster: Cluster) -> Cluster:
 
 def toolkit(cluster: Cluster) -> Cluster:
     """The nodes find a CUDA toolkit with a real nvcc on disk, as a runfile and in NVIDIA's package repository."""
-    made = cuda.build(BUILD / "toolkit", cluster.image)
     _refuse_others(cluster, "toolkit")
+    made = cuda.build(BUILD / "toolkit", cluster.image)
     source = repositories.build(BUILD / "toolkit" / "repositories", made.packages, cluster.image)
     keyring = source.keyring("debian12")
     variables = {
@@ -79,13 +80,13 @@ def toolkit(cluster: Cluster) -> Cluster:
     return replace(cluster, mounts=mounts, variables={**cluster.variables, **variables})
 
 
-def wheels(cluster: Cluster) -> Cluster:
 def _refuse_others(cluster: Cluster, offer: str) -> None:
     """NVIDIA's packages are made for one distribution."""
     if cluster.distribution != image.DEFAULT:
         raise SandboxError(f"--with {offer} has packages for {image.DEFAULT}, and none for {cluster.distribution}.")
 
 
+def wheels(cluster: Cluster) -> Cluster:
     """The nodes find DeepSpeed with its shared-memory op compiled, and torch through pip's own configuration."""
     folder = wheelhouse.build(BUILD / "wheelhouse", image.ensure())
     variables = {**TORCH_ALONE, **cluster.variables}
@@ -113,3 +114,12 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
+
+
+BY_NAME: dict[str, Callable[[Cluster], Cluster]] = {
+    "conda": conda,
+    "nvidia": nvidia,
+    "toolkit": toolkit,
+    "upstream": upstream,
+    "wheels": wheels,
+}
