@@ -9,12 +9,15 @@ author: The fromzero team (@fromzero)
 version_added: 0.3.0
 short_description: What a build needs of the system, as packages of the node's distribution
 description:
-  - Names the packages that bring a compiler, the headers of any Python, git and the like on the families of Debian and
-    RHEL. For other systems there are none.
-positional: _input, facts, python
+  - Names the packages with a compiler, the headers of the environment's Python, git and the like on the families of
+    Debian and RHEL. For other systems there are none.
+positional: _input, facts, environment
 options:
   _input:
-    description: What is needed, in the words of C(data/build_packages.yml); V(headers) are those of the Python.
+    description:
+      - What is needed, in the words of C(data/build_packages.yml).
+      - V(headers) are those of the environment's Python. No package is named where it has them, as a Python of conda
+        does, or where there is no Python yet.
     type: list
     elements: str
     required: true
@@ -22,16 +25,22 @@ options:
     description: The facts of the node, as far as C(gather_subset=min) gathers them.
     type: dict
     required: true
-  python:
-    description: The version of the environment's Python.
-    type: str
-    default: ""
+  environment:
+    description: What M(fromzero.deepspeed.environment_info) returns, of which C(python) and C(headers) are read.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
-- name: Have a compiler and the headers of Python
+- name: Look at the environment
+  fromzero.deepspeed.environment_info:
+    prefix: /opt/fromzero/envs/train
+    gather: [packages]
+  register: environment_of_training
+
+- name: Install a compiler, and the headers of the environment's Python where it has none
   fromzero.deepspeed.package_transaction:
-    install: "{{ ['compiler', 'headers'] | fromzero.deepspeed.build_packages(ansible_facts, '3.11.2') }}"
+    install: "{{ ['compiler', 'headers'] | fromzero.deepspeed.build_packages(ansible_facts, environment_of_training) }}"
 """
 
 RETURN = r"""
@@ -52,11 +61,14 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import ro
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
 
 
-def build_packages(needs: Iterable[str], facts: Mapping[str, Any], python: str = "") -> list[str]:
+def build_packages(
+    needs: Iterable[str], facts: Mapping[str, Any], environment: Mapping[str, Any] | None = None
+) -> list[str]:
     """See DOCUMENTATION."""
     few = {name: plain(facts[name]) for name in ("os_family", "distribution_major_version") if name in facts}
+    known = {name: plain(value) for name, value in (environment or {}).items() if name in ("python", "headers")}
     try:
-        return packages([str(need) for need in needs], few, str(python), rows("build_packages"))
+        return packages([str(need) for need in needs], few, known, rows("build_packages"))
     except BuildPackagesError as error:
         raise AnsibleFilterError(str(error)) from error
 

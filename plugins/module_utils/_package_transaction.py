@@ -8,6 +8,7 @@ and how holds follow. A manager says what is installed, plans, carries out, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -60,7 +61,10 @@ class Pin:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a task asks for; the names are those of the module's options."""
+    """What a task asks for; the names are those of the module's options.
+
+    :param advice: what to do where a package cannot be installed, a sentence by its name.
+    """
 
     install: Sequence[Spec] = ()
     remove: Sequence[str] = ()
@@ -75,6 +79,7 @@ class Wish:
     recommends: bool = False
     update: str = "auto"
     repair: bool = False
+    advice: Mapping[str, str] = field(default_factory=dict)
     lock_timeout: int = 300
     timeout: int = 3600
 
@@ -231,7 +236,7 @@ def bring(manager: Manager, wish: Wish, *, dry: bool = False) -> Outcome:
     try:
         if wanted or leaving:
             released = [name for name in chosen(before, wish.unhold) if before[name].held]
-            plan = manager.plan(wanted, leaving, released, dry=dry)
+            plan = _plan(manager, wish, wanted, leaving, released, dry=dry)
             _approve(plan, wish, leaving)
             if not dry:
                 _carry_out(manager, plan, released)
@@ -258,6 +263,20 @@ def bring(manager: Manager, wish: Wish, *, dry: bool = False) -> Outcome:
         lists_fetched=manager.lists_fetched,
         warnings=manager.warnings,
     )
+
+
+def _plan(
+    manager: Manager, wish: Wish, install: Sequence[Spec], remove: Sequence[str], unhold: Sequence[str], *, dry: bool
+) -> Plan:
+    """What the manager would do; where it cannot, with the advice for the packages that it names."""
+    try:
+        return manager.plan(install, remove, unhold, dry=dry)
+    except TransactionError as error:
+        text = str(error)
+        named = [name for name in wish.advice if re.search(rf"(?<![\w.+-]){re.escape(name)}(?![\w+-])", text)]
+        if not named:
+            raise
+        raise TransactionError(" ".join([text, *dict.fromkeys(wish.advice[name] for name in named)])) from error
 
 
 def _work(wish: Wish, installed: Mapping[str, Package]) -> tuple[list[Spec], list[str]]:

@@ -324,9 +324,9 @@ def _lacking(wish: Wish, node: Node, find: Callable[[str], str | None]) -> list[
     if not node.headers:
         minor = ".".join(node.python.split(".")[:2])
         found.append(
-            f"Python.h of Python {node.python} in {wish.prefix} is missing; install its headers (Debian: "
-            f"python{minor}-dev, RHEL: python{minor}-devel or python3-devel), or make the environment by conda, whose "
-            "Pythons bring them."
+            f"Python {node.python} in {wish.prefix} has no headers (Python.h); install them (Debian, Ubuntu: "
+            f"python{minor}-dev; RHEL: python{minor}-devel, or python3-devel for the system's own Python), or create the "
+            "environment with conda, whose Python includes them."
         )
     if "setuptools" not in node.packages:
         found.append(f"setuptools is not in {wish.prefix}; install it there.")
@@ -414,7 +414,8 @@ def begin(
         worker = folder / "worker.py"
         worker.write_text(inspect.getsource(_wheel_worker), encoding="utf-8")
         with (folder / "log.txt").open("wb") as log:
-            subprocess.Popen(
+            # run_command of Ansible's modules waits; this one outlives the module.
+            subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [sys.executable, "-I", str(worker), str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -108,6 +108,13 @@ options:
         and the task fails. Packages that the transaction removes or installs need no repair of their own.
     type: bool
     default: false
+  advice:
+    description:
+      - What to do where a package of O(install) cannot be installed, a sentence by its name. It ends the message of the
+        task where the package manager names that package.
+    type: dict
+    default: {}
+    version_added: 0.4.0
   lock_timeout:
     description: Seconds to wait for another package manager to end.
     type: int
@@ -284,6 +291,7 @@ def main() -> None:
             "recommends": switch,
             "update": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
             "repair": switch,
+            "advice": {"type": "dict", "default": {}},
             "lock_timeout": {"type": "int", "default": 300},
             "timeout": {"type": "int", "default": 3600},
             "manager": {"type": "str", "choices": ["auto", "apt", "dnf"], "default": "auto"},

@@ -20,12 +20,14 @@ class BuildPackagesError(ValueError):
     """Something is needed that is not known here; the text is a sentence for the user."""
 
 
-def packages(needs: Iterable[str], facts: Mapping[str, Any], python: str, table: Mapping[str, Any]) -> list[str]:
+def packages(
+    needs: Iterable[str], facts: Mapping[str, Any], environment: Mapping[str, Any], table: Mapping[str, Any]
+) -> list[str]:
     """The names of packages, in the order of the needs; empty for a distribution that is not known.
 
-    :param needs: words of data/build_packages.yml, and C(headers) for those of a Python.
+    :param needs: words of data/build_packages.yml, and C(headers) for those of the environment's Python.
     :param facts: of the node: os_family and distribution_major_version.
-    :param python: the version of the Python of the environment.
+    :param environment: what environment_info says of the environment: python and headers.
     :raises BuildPackagesError: a need is not known.
     """
     rows = {row["need"]: row for row in table["needs"]}
@@ -33,7 +35,7 @@ def packages(needs: Iterable[str], facts: Mapping[str, Any], python: str, table:
     found: list[str] = []
     for need in needs:
         if need == HEADERS:
-            found += _headers(facts, family, python, table["headers"])
+            found += _headers(facts, environment, table["headers"])
         elif need in rows:
             found += rows[need].get(family, [])
         else:
@@ -41,13 +43,27 @@ def packages(needs: Iterable[str], facts: Mapping[str, Any], python: str, table:
     return list(dict.fromkeys(found))
 
 
-def _headers(facts: Mapping[str, Any], family: str, python: str, names: Mapping[str, Any]) -> list[str]:
-    if family not in names:
+def advice(facts: Mapping[str, Any], environment: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, str]:
+    """What to do where the package with the headers of the environment's Python is not offered, by its name."""
+    sentence = (
+        f"Python {environment.get('python')} in {environment.get('prefix')} has no headers (Python.h), without which "
+        "nothing can be compiled for it; create that environment with the role conda, whose Python includes them, or "
+        "with a Python whose headers the repositories of this node have."
+    )
+    return dict.fromkeys(_headers(facts, environment, table["headers"]), sentence)
+
+
+def _headers(facts: Mapping[str, Any], environment: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The package with the headers; none where they are there, or where there is no Python yet."""
+    minor = ".".join(str(environment.get("python", "")).split(".")[:2])
+    if environment.get("headers") or not minor:
         return []
-    minor = ".".join(python.split(".")[:2])
-    if family == "RedHat" and names["system_python"].get(str(facts.get("distribution_major_version"))) == minor:
-        return [names["RedHat_system"]]
-    return [names[family].format(minor=minor)]
+    release = str(facts.get("distribution_major_version"))
+    return [
+        row.get("unlike", {}).get(release, {}).get(minor) or row["package"].format(minor=minor)
+        for row in rows
+        if row["family"] == str(facts.get("os_family"))
+    ]
 
 
 def requirements(torch: str) -> list[str]:

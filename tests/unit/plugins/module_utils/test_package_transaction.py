@@ -268,3 +268,24 @@ def test_a_manager_that_says_it_did_is_not_believed() -> None:
         TransactionError, match="reported success, and yet nvidia-open=580\\* is not installed that way"
     ):
         bring(node, WISH)
+
+
+@pytest.mark.parametrize(
+    ("named", "advised"),
+    [
+        pytest.param("No package python3.11-dev is in the sources of this node (none).", True, id="apt"),
+        pytest.param("No package python3.11-dev, g++ is in the repositories of this node.", True, id="several"),
+        pytest.param("No package libpython3.11-dev-extra is in the sources of this node.", False, id="another name"),
+        pytest.param("No package g++ is in the sources of this node (none).", False, id="another package"),
+    ],
+)
+def test_package_that_cannot_be_had_comes_with_advice(monkeypatch, named, advised):
+    def plan(*_specs, dry):
+        raise TransactionError(named)
+
+    node = Node({})
+    monkeypatch.setattr(node, "plan", plan)
+    wish = Wish(install=[Spec("g++"), Spec("python3.11-dev")], advice={"python3.11-dev": "Take another Python."})
+    with pytest.raises(TransactionError) as caught:
+        bring(node, wish)
+    assert str(caught.value) == (f"{named} Take another Python." if advised else named)

@@ -95,7 +95,7 @@ OBSTACLES = [
     ({}, {}, everything, []),
     ({}, {}, nothing, ["There is no C++ compiler (c++); install g++"]),
     ({"variables": {"CXX": "g++-13 -m64"}}, {}, nothing, ["There is no C++ compiler (g++-13 -m64)"]),
-    ({}, {"headers": False}, everything, ["Python.h of Python 3.11.2 in", "python3.11-dev"]),
+    ({}, {"headers": False}, everything, ["Python 3.11.2 in", "has no headers (Python.h)", "python3.11-dev"]),
     ({}, {"packages": {"pip": "22.3", "setuptools": "80"}}, everything, ["needs pip 23.1 or newer"]),
     ({}, {"packages": {"pip": "26"}}, everything, ["setuptools is not in"]),
     ({}, {"free": build.GIB}, everything, ["1.0 GiB of memory are free, and one compiler of apex takes 2"]),
