@@ -27,7 +27,11 @@ def _symptom(pattern: str, says: str) -> Symptom:
 
 # Headers, and what brings each: the first that fits counts.
 _HEADERS: Sequence[tuple[str, str]] = (
-    (r"Python\.h", "the headers of the environment's Python (Debian: python3-dev, RHEL: python3-devel)"),
+    (
+        r"Python\.h",
+        "the headers of the environment's Python (Debian: python3.11-dev for Python 3.11, RHEL: python3.11-devel), or "
+        "create the environment with conda, whose Python includes them",
+    ),
     (r"libaio\.h", "libaio (Debian: libaio-dev, RHEL: libaio-devel)"),
     (r"cudnn_frontend\S*\.h", "the source's submodules, of which it is one"),
     (r"cudnn\S*\.h", "cuDNN (NVIDIA's package libcudnn9-dev-cuda-12 or -13, or pip's nvidia-cudnn)"),
