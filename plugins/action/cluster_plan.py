@@ -13,8 +13,10 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_cluster i
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import VARIABLES as OF_A_NODE
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import RecordError, recall, store
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import VARIABLES as OF_ALL
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._refusal import Refusal, refuse
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
 
+_TITLE = "The nodes cannot work together, and nothing was changed"
 _SPEC = {
     "path": {"type": "path", "required": True},
     "problems": {"type": "list", "elements": "str", "default": []},
@@ -33,19 +35,19 @@ class ActionModule(ActionBase):
         try:
             before = recall(path)
         except RecordError as error:
-            return {**result, **_refusal([*told, str(error)])}
+            raise refuse(self._display, _TITLE, [*told, str(error)]) from error
         decided = decide(_cluster(view, before), resolve_stack)
         for remark in decided["remarks"]:
             self._display.warning(remark)
         problems = [*told, *decided["problems"]]
         if problems:
-            return {**result, **_refusal(problems, decided["nearest"])}
+            raise refuse(self._display, _TITLE, problems, decided["nearest"])
         record = decided.pop("record")
         try:
             if not self._task.check_mode:
                 store(path, record)
         except RecordError as error:
-            return {**result, "failed": True, "msg": str(error)}
+            raise Refusal(str(error)) from error
         # What the control node writes down tells of this run; it is no state of a node that changes.
         return {**result, **decided, "changed": False}
 
@@ -62,8 +64,3 @@ def _cluster(view: View, before: dict[str, Any]) -> Cluster:
         values=view.values(members, (*OF_ALL, *OF_A_NODE)),
         before=before,
     )
-
-
-def _refusal(problems: list[str], nearest: str = "") -> dict[str, Any]:
-    told = "\n- ".join(["The nodes cannot work together, and nothing was changed:", *problems])
-    return {"failed": True, "msg": f"{told}\n{nearest}".rstrip()}

@@ -8,10 +8,11 @@ name: set_aside
 type: notification
 author: The fromzero team (@fromzero)
 version_added: 0.1.0
-short_description: Names at the end of a run each node that failed or was lost, with its reason
+short_description: Names at the end of a run each node that failed or was lost, with its reason, and what to do next
 description:
   - Ansible drops a node that fails or cannot be reached, and goes on with the others.
   - At the end of the run this callback says which nodes that were, at which task, and why.
+  - Below that it prints what M(fromzero.deepspeed.report) was given for the end of the run.
   - During the run, the lookup P(fromzero.deepspeed.set_aside#lookup) hands the same to tasks.
   - The playbooks of this collection load it by themselves; other playbooks name it in C(callbacks_enabled).
 """
@@ -31,6 +32,10 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "fromzero.deepspeed.set_aside"
     CALLBACK_NEEDS_ENABLED = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_lines: list[str] = []
+
     def _keep(self, result: Any, kind: str) -> None:
         task = result.task
         LOSSES.setdefault(
@@ -48,8 +53,15 @@ class CallbackModule(CallbackBase):
         if not result.task.ignore_unreachable:
             self._keep(result, "lost")
 
+    def v2_runner_on_ok(self, result: Any) -> None:
+        lines = result.result.get("at_end")
+        if isinstance(lines, list):
+            self._last_lines = [str(line) for line in lines]
+
     def v2_playbook_on_stats(self, stats: Any) -> None:
         # A failure that a rescue handled is in none of these counts.
         gone = {*stats.failures, *stats.dark}
         for line in farewell({host: loss for host, loss in LOSSES.items() if host in gone}):
             self._display.display(line, color="red")
+        for line in self._last_lines:
+            self._display.display(line)

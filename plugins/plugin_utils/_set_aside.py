@@ -102,7 +102,9 @@ def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
             advice = f" What to do: {loss.remedy}." if loss.remedy else ""
             lines.append(f"  {host}: {loss.event}.{advice}")
     if lines:
-        lines = ["", "Set aside; the others went on without:", *lines, "Repair and run again: what is done is kept."]
+        stopped = any(loss.for_all for loss in losses.values())
+        title = "Set aside before the run stopped:" if stopped else "Set aside; the others went on without:"
+        lines = ["", title, *lines, "Repair and run again: what is done is kept."]
     return lines
 
 

@@ -64,6 +64,11 @@ class Run:
         assert self.recap, self.output
         assert self.changed == 0, self.output
         assert all(part in self.said for part in parts), self.output
+        # Ansible's own error would repeat each sentence, with the place in our task files.
+        assert "[ERROR]" not in self.output, self.output
+        assert "Origin: " not in self.output, self.output
+        reasons = [line for line in self.output.splitlines() if line.startswith("- ")]
+        assert len(reasons) == len(set(reasons)), self.output
 
 
 @pytest.fixture

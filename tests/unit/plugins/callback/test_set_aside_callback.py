@@ -54,5 +54,16 @@ def test_the_first_failure_of_a_node_is_kept_and_an_ignored_one_is_none(callback
     assert LookupModule().run([])[0]["node1"]["event"] == "failed at 'Install x': first"
 
 
+def test_what_to_do_next_is_the_last_that_is_printed(callback: Any) -> None:
+    printed: list[str] = []
+    callback._display = SimpleNamespace(display=lambda text, color=None: printed.append(text))
+    callback.v2_runner_on_ok(SimpleNamespace(result={"changed": False}))
+    callback.v2_runner_on_ok(SimpleNamespace(result={"at_end": ["Type:", "  ds-launch"]}))
+    callback.v2_runner_on_failed(result("node2", "No space left on device"))
+    callback.v2_playbook_on_stats(SimpleNamespace(failures={"node2": 1}, dark={}))
+    assert printed[1] == "Set aside; the others went on without:"
+    assert printed[-2:] == ["Type:", "  ds-launch"]
+
+
 def test_nothing_is_known_where_nothing_was_lost(callback: Any) -> None:
     assert LookupModule().run([]) == [{}]

@@ -88,6 +88,14 @@ def test_nothing_is_said_when_all_are_there_or_the_run_ended_for_all() -> None:
     assert farewell({"a": Loss("failed", "Refuse", "bad inventory", for_all=True)}) == []
 
 
+def test_nobody_went_on_where_the_run_stopped() -> None:
+    losses = {"a": Loss("lost", "Gather facts", "no route"), "b": Loss("failed", "Refuse", "bad", for_all=True)}
+    assert farewell(losses)[1:3] == [
+        "Set aside before the run stopped:",
+        "  a: could not be reached at 'Gather facts': no route.",
+    ]
+
+
 def test_the_verdict_gets_the_words_that_the_run_prints() -> None:
     loss = Loss("lost", "Gather facts", "Connection timed out")
     data = as_data({"a": loss, "b": Loss("failed", "Refuse", "bad inventory", for_all=True)})
