@@ -26,7 +26,10 @@ description:
   - C(cluster_head), the host where C(deepspeed) is typed, defaults to the host in group C(head), else to the first
     host in group C(nodes).
   - C(cluster_artifacts), the folder on the control node for what a run writes down, defaults to C(artifacts) beside
-    the inventory, be that a file or a folder.
+    the inventory, be that a file or a folder. The first inventory of a folder takes it, as C(cluster.json) in it says;
+    any other one gets C(artifacts/inventories/) with its name.
+  - C(cluster_adopt), the nodes that this cluster takes over from another one, as a list or with commas, is empty by
+    default.
   - C(cluster_depot_url), the address at which the first host of group C(depot) serves files to the nodes, is empty by
     default, which means that each node gets them from the control node.
   - C(cluster_depot_folder), the folder that this host serves there, defaults to V(/srv/fromzero).

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,25 @@ def _plain(record: Mapping[str, Any]) -> Record:
     return {name: record[name] for name in FIELDS}
 
 
-def merge(members: Sequence[str], run: Sequence[str], fresh: Sequence[Mapping[str, Any]], stored: str) -> Roster:
+def _remembered(records: Iterable[Mapping[str, Any]]) -> dict[str, Record]:
+    """What most nodes remember of each; one that was down for a while may remember what is no longer so."""
+    found: dict[str, Counter[str]] = {}
+    for record in records:
+        try:
+            plain = _plain(record)
+        except KeyError:
+            continue
+        found.setdefault(str(plain["name"]), Counter())[json.dumps(plain, sort_keys=True)] += 1
+    return {name: json.loads(counted.most_common(1)[0][0]) for name, counted in found.items()}
+
+
+def merge(
+    members: Sequence[str],
+    run: Sequence[str],
+    fresh: Sequence[Mapping[str, Any]],
+    stored: str,
+    remembered: Sequence[Mapping[str, Any]] = (),
+) -> Roster:
     """The roster of the members; who left the inventory is forgotten.
 
     A node without a key (check mode on a virgin host) keeps the one that is stored.
@@ -94,8 +113,9 @@ def merge(members: Sequence[str], run: Sequence[str], fresh: Sequence[Mapping[st
     :param run: the names of the hosts that this run was asked to touch.
     :param fresh: the records that this run found.
     :param stored: the text that the last run stored.
+    :param remembered: the records that nodes of this run remember; they count where neither says anything.
     """
-    known = read_roster(stored)
+    known = {**_remembered(remembered), **read_roster(stored)}
     for found in fresh:
         record = _plain(found)
         if not record["public_keys"] and record["name"] in known:

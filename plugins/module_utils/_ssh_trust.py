@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import MEMORY, SYSTEM_FOLDER
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import about
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import Account, acting_as, own_ssh_folder
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import Landing, land, see
@@ -43,6 +44,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._sshd_config im
 Runner = Callable[[Sequence[str]], tuple[int, str, str]]
 DROP_IN = "10-fromzero-ssh-mesh.conf"
 KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+SYSTEM_MEMORY = SYSTEM_FOLDER / MEMORY
 _SSHD = ("/usr/sbin/sshd", "/sbin/sshd", "/usr/local/sbin/sshd")
 _UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
@@ -55,6 +57,7 @@ class Trust:
     :param known_hosts: lines for ssh's known_hosts.
     :param authorized_keys: lines for the account's authorized_keys.
     :param ssh_config: lines for ssh's configuration, empty where the defaults lead to every node.
+    :param memory: what the node remembers of its cluster, empty where it shall not.
     :param hosts: lines for /etc/hosts, None where that file is not ours to write.
     :param address: the node's own address between nodes.
     :param hostname_on_loopback: keep lines that give the node's own name to a loopback address.
@@ -66,6 +69,7 @@ class Trust:
     known_hosts: str
     authorized_keys: str
     ssh_config: str
+    memory: str = ""
     hosts: str | None = None
     address: str = ""
     hostname_on_loopback: bool = False
@@ -108,6 +112,10 @@ def _whole(path: Path, text: str) -> Landing:
     return Landing(before=before, text=before.text if keep else text or None, mode=0o644, ours=ours)
 
 
+def _memory(path: Path, text: str, trust: Trust, mode: int) -> list[Landing]:
+    return [Landing(before=see(path), text=text or None, mode=mode, ours=True)] if trust.memory else []
+
+
 def _account_files(account: Account, trust: Trust, config_here: bool) -> list[Landing]:
     return [
         _block(account.ssh / "authorized_keys", trust.authorized_keys, mode=0o600, new_mode=0o600),
@@ -120,6 +128,7 @@ def _account_files(account: Account, trust: Trust, config_here: bool) -> list[La
             new_mode=0o600,
             first=True,
         ),
+        *_memory(account.ssh / MEMORY, "" if trust.system else trust.memory, trust, mode=0o600),
     ]
 
 
@@ -196,7 +205,10 @@ def plan(account: Account, trust: Trust, runner: Runner, check: bool) -> Plan:
     with acting_as(account):
         found.own = _account_files(account, trust, config_here=not drop_in)
     if trust.system:
-        found.system = [_block(KNOWN_HOSTS, trust.known_hosts, mode=None, new_mode=0o644)]
+        found.system = [
+            *_memory(SYSTEM_MEMORY, trust.memory, trust, mode=0o644),
+            _block(KNOWN_HOSTS, trust.known_hosts, mode=None, new_mode=0o644),
+        ]
         if drop_in:
             found.system.append(_whole(SSH_FOLDER / DROP_IN, trust.ssh_config and HEADER + trust.ssh_config))
         if trust.hosts is not None:

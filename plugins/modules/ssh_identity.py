@@ -48,6 +48,17 @@ options:
     elements: str
     choices: [ed25519, ecdsa, rsa]
     default: [ed25519, ecdsa, rsa]
+  system:
+    description:
+      - Where the node remembers its cluster, as M(fromzero.deepspeed.ssh_trust) wrote it down, below C(/etc/ssh) or,
+        where this is false, in the account's C(~/.ssh).
+    type: bool
+    default: true
+  members:
+    description: The names of all nodes in the inventory, to tell which nodes of the cluster it does not have.
+    type: list
+    elements: str
+    default: []
   name:
     description: What the other nodes call this one.
     type: str
@@ -117,6 +128,12 @@ record:
     port: {description: The port of its sshd., type: int}
     public_keys: {description: 'The public key of the account, and of the one that waits.', type: list, elements: str}
     host_keys: {description: Its public host keys., type: list, elements: str}
+    membership:
+      description: The cluster that it belongs to.
+      type: dict
+      contains:
+        cluster: {description: 'Its id, empty where it belongs to none.', type: str}
+        outsiders: {description: Nodes of that cluster that are not in O(members)., type: list, elements: str}
   sample:
     name: node1
     address: 10.0.0.11
@@ -126,6 +143,7 @@ record:
     port: 22
     public_keys: [ssh-ed25519 AAAAC3Nz...]
     host_keys: [ssh-ed25519 AAAAC3Nz...]
+    membership: {cluster: 3f2a9c1b7d04, outsiders: []}
 ansible_facts:
   description: The fact C(fromzero_network) of M(fromzero.deepspeed.network_info).
   returned: where O(find_address=true) and O(address) is empty
@@ -143,11 +161,17 @@ private_key:
 
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import (
+    load_memory,
+    membership,
+    memory_path,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._network import NetworkError
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._network_gather import (
@@ -197,10 +221,12 @@ def identity(module: AnsibleModule) -> dict[str, Any]:
     if pair.changes and not module.check_mode and module.selinux_enabled():
         for file in [account.ssh, *account.ssh.glob("id_*")]:
             module.set_default_selinux_context(str(file), False)
+    record = node_record(given, pair.public_keys, look["link"] if look else None)
+    remembered = load_memory(memory_path(given["system"], account.home))
     result: dict[str, Any] = {
         "changed": bool(pair.changes),
         "path": str(pair.path),
-        "record": node_record(given, pair.public_keys, look["link"] if look else None),
+        "record": {**record, "membership": asdict(membership(*remembered, given["members"]))},
         "diff": {"before": "", "after": "".join(f"{change}\n" for change in pair.changes)},
     }
     if look:
@@ -225,6 +251,8 @@ def main() -> None:
             "rotate": {"type": "bool", "default": False},
             "switch": {"type": "bool", "default": False},
             "host_key_types": {"type": "list", "elements": "str", "choices": TYPES, "default": TYPES, "no_log": False},
+            "system": {"type": "bool", "default": True},
+            "members": {"type": "list", "elements": "str", "default": []},
             "name": {"type": "str", "required": True},
             "address": {"type": "str", "default": ""},
             "find_address": {"type": "bool", "default": False},

@@ -13,6 +13,8 @@ description:
   - Lays what this run found out about nodes over what earlier runs stored, and stores the result. So a run with
     C(--limit), or one in which a node is out of reach, neither loses nor damages what other nodes know of it.
   - Nodes that are no longer members are forgotten.
+  - Keeps the id of the cluster beside the records, in C(cluster.json), with the inventory that it belongs to. Nodes
+    have the id too. Where there is none yet, that of the nodes counts; a run over nodes of another cluster is refused.
   - Only public keys, names, addresses and ports are stored. The module is for the control node.
 options:
   path:
@@ -34,6 +36,21 @@ options:
     type: list
     elements: dict
     required: true
+  remembered:
+    description: Records that nodes of this run remember, M(fromzero.deepspeed.ssh_memory), for members that nobody saw.
+    type: list
+    elements: dict
+    default: []
+  sources:
+    description: The inventories of this run, C(ansible_inventory_sources).
+    type: list
+    elements: str
+    default: []
+  adopt:
+    description: Nodes that shall belong to this cluster, whatever cluster they belong to now.
+    type: list
+    elements: str
+    default: []
   asked:
     description:
       - Members that no run has seen were asked as well, so those that are still missing are named in a warning.
@@ -72,6 +89,15 @@ missing:
   type: list
   elements: str
   sample: [node7]
+cluster:
+  description: The id of the cluster.
+  returned: success
+  type: str
+  sample: 3f2a9c1b7d04
+memory:
+  description: What every node shall remember, for M(fromzero.deepspeed.ssh_trust).
+  returned: success
+  type: str
 networks:
   description: The networks of the members' addresses, or the addresses themselves where their network is not known.
   returned: success
@@ -84,30 +110,58 @@ rotating:
   type: bool
 """
 
+import secrets
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import (
+    Identity,
+    Membership,
+    claimed,
+    decide,
+    memory_text,
+    read_identity,
+    store,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import Landing, land, see
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_roster import merge, write_roster
+
+
+def identify(module: AnsibleModule, folder: Path) -> tuple[Identity, bool]:
+    """The identity of the cluster, and whether it is another than the one that is stored. A new cluster gets an id."""
+    given = module.params
+    before = read_identity(folder)
+    held = {record["name"]: Membership(**record["membership"]) for record in given["records"] if "membership" in record}
+    cluster, problems = decide(before, held, given["adopt"], folder)
+    if problems:
+        module.fail_json(msg=" ".join(problems))
+    after = claimed(folder, Identity(cluster or secrets.token_hex(6), before.inventory), given["sources"])
+    return after, after != before
 
 
 def roster(module: AnsibleModule) -> dict[str, Any]:
     """Does the work and says what to give back."""
     given = module.params
     before = see(Path(given["path"]))
-    merged = merge(given["members"], given["run"], given["records"], before.text or "")
+    identity, renewed = identify(module, Path(given["path"]).parent)
+    merged = merge(given["members"], given["run"], given["records"], before.text or "", given["remembered"])
     complete = given["asked"] or not merged.missing
     text = write_roster(merged.records) if complete else before.text
     landing = Landing(before=before, text=text, mode=None, ours=True)
+    renewed = renewed and complete
+    if renewed and not module.check_mode:
+        store(Path(given["path"]).parent, identity)
     if landing.changed and not module.check_mode:
         before.path.parent.mkdir(parents=True, exist_ok=True)
         land(landing)
     for warning in merged.warnings if complete else ():
         module.warn(warning)
     return {
-        "changed": landing.changed,
+        "changed": landing.changed or renewed,
+        "cluster": identity.cluster,
+        "memory": memory_text(identity.cluster, merged.records),
         "records": merged.records,
         "missing": merged.missing,
         "networks": merged.networks,
@@ -124,6 +178,9 @@ def main() -> None:
             "members": {"type": "list", "elements": "str", "required": True},
             "run": {"type": "list", "elements": "str", "required": True},
             "records": {"type": "list", "elements": "dict", "required": True},
+            "remembered": {"type": "list", "elements": "dict", "default": []},
+            "sources": {"type": "list", "elements": "str", "default": []},
+            "adopt": {"type": "list", "elements": "str", "default": []},
             "asked": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

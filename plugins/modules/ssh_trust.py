@@ -43,6 +43,12 @@ options:
     description: Lines for the configuration of ssh. Empty where its defaults lead to every node.
     type: str
     default: ''
+  memory:
+    description:
+      - What the node shall remember of its cluster, RV(fromzero.deepspeed.ssh_roster#module:memory). It lands in
+        C(fromzero-cluster.json) in C(/etc/ssh) or in C(~/.ssh). Empty leaves that file alone.
+    type: str
+    default: ''
   hosts:
     description: Lines for C(/etc/hosts). That file is left alone where this is not given.
     type: str
@@ -148,6 +154,7 @@ def main() -> None:
             "known_hosts": {"type": "str", "required": True},
             "authorized_keys": {"type": "str", "required": True, "no_log": False},
             "ssh_config": {"type": "str", "default": ""},
+            "memory": {"type": "str", "default": ""},
             "hosts": {"type": "str"},
             "address": {"type": "str", "default": ""},
             "hostname_on_loopback": {"type": "bool", "default": False},

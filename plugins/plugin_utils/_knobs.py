@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import artifacts_folder
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
 
 ACCELERATORS = ("auto", "cuda", "rocm", "cpu")
@@ -91,11 +92,25 @@ def _default_artifacts(values: Values) -> str:
     # Ansible reads every file below a folder that is given as inventory: nothing may be written there.
     above = (str(source).rstrip("/") for source in values.get("ansible_inventory_sources") or ())
     given = next((source for source in above if source and f"{folder}/".startswith(f"{source}/")), None)
-    return f"{posixpath.dirname(given) if given else folder}/artifacts"
+    return artifacts_folder(
+        posixpath.dirname(given) if given else folder,
+        [str(source) for source in values.get("ansible_inventory_sources") or ()],
+    )
 
 
 def _text(value: Any) -> str | None:
     return None if isinstance(value, str) and value.strip() else "must be a text that is not empty"
+
+
+def _names(value: Any) -> list[str]:
+    """A list of names, which the command line gives as a text with commas."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else list(value)
+
+
+def _names_problem(value: Any) -> str | None:
+    if isinstance(value, str) or (isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)):
+        return None
+    return "must be the names of nodes, as a list or with commas between them"
 
 
 def _account(value: Any) -> str | None:
@@ -179,6 +194,7 @@ KNOBS: Mapping[str, Knob] = {
     "cluster_interface": Knob(lambda values: "", _interface, shared=False),
     "cluster_head": Knob(_default_head, _text),
     "cluster_artifacts": Knob(_default_artifacts, _text),
+    "cluster_adopt": Knob(lambda values: [], _names_problem, read=_names),
     "cluster_depot_url": Knob(lambda values: "", _address),
     "cluster_depot_folder": Knob(lambda values: "/srv/fromzero", _absolute),
 }

@@ -49,6 +49,32 @@ def test_what_is_known_follows_the_inventory(
     assert found.missing == missing
 
 
+N2_OLD = record("n2", "old key")
+# what the nodes remember; the stored text, the key of n2
+MEMORIES = {
+    "nobody else knows": ([record("n2")], "", "key n2"),
+    "the control node knows": ([N2_OLD], STORED, "key n2"),
+    "what most nodes remember": ([N2_OLD, record("n2"), record("n2")], "", "key n2"),
+    "a record that lacks something": ([{"name": "n2"}, record("n2")], "", "key n2"),
+    "a node that left the inventory": ([record("n2"), record("n7")], "", "key n2"),
+}
+
+
+@pytest.mark.parametrize(("remembered", "stored", "key"), MEMORIES.values(), ids=MEMORIES.keys())
+def test_what_nodes_remember_counts_where_nobody_else_knows(
+    remembered: list[dict[str, Any]], stored: str, key: str
+) -> None:
+    found = roster.merge(["n1", "n2"], ["n1", "n2"], [record("n1")], stored, remembered)
+    assert names(found) == ["n1", "n2"]
+    assert found.records[1]["public_keys"] == [key]
+    assert found.missing == []
+
+
+def test_what_this_run_found_replaces_what_nodes_remember() -> None:
+    found = roster.merge(["n1"], ["n1"], [record("n1", "new key")], "", [record("n1")])
+    assert found.records[0]["public_keys"] == ["new key"]
+
+
 def test_what_this_run_found_replaces_what_was_stored() -> None:
     found = roster.merge(["n1"], ["n1"], [record("n1", "new key")], STORED)
     assert found.records[0]["public_keys"] == ["new key"]

@@ -33,6 +33,7 @@ class Machine:
         for folder in ("home", "ssh_config.d", "sshd_config.d"):
             (root / folder).mkdir()
         paths = {"HOSTS": "hosts", "KNOWN_HOSTS": "ssh_known_hosts", "SSH_CONFIG": "ssh_config"}
+        paths |= {"SYSTEM_MEMORY": "fromzero-cluster.json"}
         paths |= {"SSH_FOLDER": "ssh_config.d", "SSHD_CONFIG": "sshd_config", "SSHD_FOLDER": "sshd_config.d"}
         for name, path in paths.items():
             monkeypatch.setattr(trust, name, root / path)
@@ -105,6 +106,18 @@ def test_without_root_only_files_of_the_user_are_written(machine: Machine) -> No
     assert machine.read("ssh_known_hosts") == ""
     assert "127.0.1.1 gpu1" in machine.read("hosts")
     assert list((machine.root / "sshd_config.d").iterdir()) == []
+
+
+def test_a_node_remembers_its_cluster_where_the_other_files_lie(machine: Machine) -> None:
+    machine.land(replace(WHOLE, system=False, memory="{}\n"))
+    assert machine.read("home/.ssh/fromzero-cluster.json") == "{}\n"
+    assert machine.read("fromzero-cluster.json") == ""
+    machine.land(replace(WHOLE, memory='{"cluster": "A"}\n'))
+    assert machine.read("fromzero-cluster.json") == '{"cluster": "A"}\n'
+    assert not (machine.root / "home/.ssh/fromzero-cluster.json").exists()
+    assert machine.changed(replace(WHOLE, memory='{"cluster": "A"}\n')) == []
+    assert machine.changed() == []
+    assert not list(machine.root.glob("fromzero-cluster.json.*~"))
 
 
 def test_root_takes_back_what_a_run_without_root_wrote(machine: Machine) -> None:

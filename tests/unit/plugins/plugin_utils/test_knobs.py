@@ -29,6 +29,7 @@ DEFAULTS = [
     ("cluster_head", {"groups": {"nodes": ["a", "b"], "head": []}}, "a"),
     ("cluster_artifacts", {"inventory_dir": "/here", "playbook_dir": "/there"}, "/here/artifacts"),
     ("cluster_artifacts", {"playbook_dir": "/there"}, "/there/artifacts"),
+    ("cluster_adopt", {}, []),
     ("cluster_depot_url", {}, ""),
     ("cluster_depot_folder", {}, "/srv/fromzero"),
     (
@@ -42,6 +43,9 @@ DEFAULTS = [
 
 GIVEN = [
     ("cluster_become", "no", False),
+    ("cluster_adopt", "node3, node4", ["node3", "node4"]),
+    ("cluster_adopt", ["node3"], ["node3"]),
+    ("cluster_adopt", "", []),
     ("cluster_become", "True", True),
     ("cluster_become", False, False),
     ("cluster_user", "trainer", "trainer"),
@@ -108,6 +112,8 @@ REFUSED = [
     ("cluster_interface", "an-interface-too-long", "one network interface"),
     ("cluster_head", "", "not empty"),
     ("cluster_artifacts", 1, "not empty"),
+    ("cluster_adopt", True, "names of nodes"),
+    ("cluster_adopt", [3], "names of nodes"),
     ("cluster_depot_url", "10.0.0.9/files", "an address such as"),
     ("cluster_depot_url", "ftp://depot/files", "an address such as"),
     ("cluster_depot_folder", "srv", "an absolute path"),
