@@ -37,11 +37,11 @@ class ActionModule(ActionBase):
         except RecordError as error:
             raise refuse(self._display, _TITLE, [*told, str(error)]) from error
         decided = decide(_cluster(view, before), resolve_stack)
-        for remark in decided["remarks"]:
-            self._display.warning(remark)
         problems = [*told, *decided["problems"]]
         if problems:
             raise refuse(self._display, _TITLE, problems, decided["nearest"])
+        for remark in decided["remarks"]:
+            self._display.warning(remark)
         record = decided.pop("record")
         try:
             if not self._task.check_mode:

@@ -11,7 +11,8 @@ short_description: All that is wrong with the nodes, as sentences
 description:
   - Judges what nodes reported to M(ansible.builtin.setup), M(fromzero.deepspeed.network_info),
     M(fromzero.deepspeed.gpu_info) and M(fromzero.deepspeed.node_info), each alone and all together.
-  - A node that did not report is passed over, since Ansible has dropped it, unless what it lacks is a usable Python.
+  - A node that did not report is passed over, since Ansible has dropped it, unless what it lacks is a usable Python,
+    as M(fromzero.deepspeed.python_info) or M(ansible.builtin.setup) said.
   - Warns about nodes without a GPU among nodes with one, and about what is wrong with GPUs and drivers.
 options:
   systems:
@@ -70,8 +71,14 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         self.set_options(var_options=variables, direct=kwargs)
         view = View(variables or {}, self._templar.template)
-        here = view.hosts("ansible_play_hosts")
-        lost = [host for host in view.hosts("ansible_play_hosts_all") if host not in here]
+        reached = view.hosts("ansible_play_hosts")
+        lost = [host for host in view.hosts("ansible_play_hosts_all") if host not in reached]
+        without_python = {
+            host: str(result["problem"])
+            for host, result in view.results(reached, "__preflight_python").items()
+            if result.get("problem")
+        }
+        here = [host for host in reached if host not in without_python]
         nodes = view.nodes(here)
         for warning in warnings(nodes):
             Display().warning(warning)
@@ -81,6 +88,7 @@ class LookupModule(LookupBase):
         given = view.values(here, {*options, *KNOBS})
         return [
             *variable_problems(here, given, options),
+            *without_python.values(),
             *lost_problems(view.failures(lost, "__preflight_facts"), needs),
             *node_problems(nodes, needs),
         ]

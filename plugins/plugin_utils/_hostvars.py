@@ -134,6 +134,14 @@ class View:
         said = {host: self._hostvars[host].get(result) or {} for host in hosts}
         return {host: reason(outcome) for host, outcome in said.items() if outcome.get("failed")}
 
+    def results(self, hosts: Sequence[str], name: str) -> dict[str, dict[str, Any]]:
+        """What a task returned, by those of the hosts that ran it.
+
+        :param name: the variable that the task registered its result in.
+        """
+        found = {host: self._hostvars[host].get(name) for host in hosts}
+        return {host: plain(result) for host, result in found.items() if result}
+
     def _of(self, host: str, names: set[str]) -> dict[str, Any]:
         variables = self._hostvars[host]
         return given(variables.__getitem__, names & set(variables))

@@ -178,9 +178,45 @@ def test_a_clock_that_is_an_hour_off_stops_the_run(cluster):
     cluster.play().refused("node2's clock is 36", "s ahead of node1's")
 
 
-def test_a_node_without_python_stops_the_run(cluster):
-    cluster.hosts["node2"]["ansible_python_interpreter"] = "/usr/bin/python3.6"
-    cluster.play().refused("node2 has no Python that can be used", "set ansible_python_interpreter")
+NO_PYTHON = [
+    (
+        {"ansible_python_interpreter": "/srv/nowhere"},
+        "node2 has no Python that runs at /srv/nowhere, which ansible_python_interpreter names",
+    ),
+    (
+        {"ansible_interpreter_python_fallback": ["/srv/old/python3", "python3"]},
+        "node2 has Python 3.6.8 at /srv/old/python3, and 3.9 is the oldest that works",
+    ),
+]
+
+
+@pytest.mark.parametrize(("variables", "said"), NO_PYTHON)
+def test_a_node_whose_python_cannot_work_stops_the_run_with_the_one_that_can(cluster, variables, said):
+    cluster.hosts["node2"] |= variables
+    run = cluster.play()
+    run.refused(f"{said}; set ansible_python_interpreter: /usr/bin/python3.", ", which is 3.")
+    assert run.recap["node2"][3] == 0, "the refusal says it, so nothing else does"
+    assert "Set aside" not in run.output
+
+
+@pytest.fixture
+def no_python_on_node2(cluster, tmp_path):
+    """Node2 as an image without Python, until the test is over."""
+    path = tmp_path / "node2.yml"
+    path.write_text(yaml.safe_dump(cluster.inventory), encoding="utf-8")
+
+    def shell(script):
+        command = [Path(sys.executable).with_name("ansible"), "node2", "-b", "-i", path, "-m", "raw", "-a", script]
+        subprocess.run(command, cwd=ROOT, env=PLAIN, check=True, capture_output=True)
+
+    shell("mkdir /srv/away && mv /usr/bin/python3* /srv/away/")
+    yield
+    shell("mv /srv/away/* /usr/bin/ && rmdir /srv/away")
+
+
+@pytest.mark.usefixtures("no_python_on_node2")
+def test_a_node_without_python_stops_the_run_with_the_command_that_installs_one(cluster):
+    cluster.play().refused("node2 has no Python that Ansible finds", "install one: sudo apt-get install -y python3.")
 
 
 def test_two_names_of_one_machine_stop_the_run(cluster):
@@ -279,9 +315,9 @@ def test_facts_are_there_for_every_node(cluster):
     assert all(f"{name} cpu True none {home}" in run.said for name in cluster.hosts)
 
 
-def test_a_run_costs_each_node_at_most_seven_tasks_and_changes_nothing(cluster):
+def test_a_run_costs_each_node_at_most_eight_tasks_and_changes_nothing(cluster):
     run = cluster.play()
     assert run.changed == 0
     for host in cluster.hosts:
         skipped = int(re.search(rf"^{host} .*skipped=(\d+)", run.output, re.M)[1])
-        assert run.recap[host][0] + skipped <= 7
+        assert run.recap[host][0] + skipped <= 8

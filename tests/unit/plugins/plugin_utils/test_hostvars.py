@@ -98,6 +98,11 @@ def test_failures_are_those_of_the_task_that_was_named() -> None:
     assert view(hosts, "a").failures(["a", "b", "c"], "__facts") == {"a": "no python"}
 
 
+def test_results_are_those_of_the_hosts_that_ran_the_task() -> None:
+    found = view({"a": {"__python": {"problem": "old"}}, "b": {}}, "a").results(["a", "b"], "__python")
+    assert found == {"a": {"problem": "old"}}
+
+
 def test_the_place_of_a_value_is_its_file_and_line_where_ansible_knows_it(tmp_path: Path) -> None:
     path = tmp_path / "hosts.ini"
     path.write_text("[nodes]\na\n[nodes:vars]\ncluster_user=ann # me\n", encoding="utf-8")
