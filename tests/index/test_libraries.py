@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ PAIRS = [
 # What most people who fine-tune would name together.
 TOGETHER = [("nlp", "deepspeed_chat"), ("deepspeed_chat", "lora"), ("nlp", "fastchat")]
 TWO_TIMES = ["torch-2.0-cu117", "torch-2.13-cu130"]
+PYPI = "https://pypi.org/simple"
+KEPT_SECONDS = 3600
 Resolved = Callable[[tuple[str, ...], str], dict[str, set[str]]]
 
 
@@ -54,21 +58,32 @@ def uv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "uv"
 
 
-def _places() -> Iterator[str]:
-    """pip's configuration of this machine, as the module hands it to uv on a node."""
-    yield from of_pip(sys.prefix, os.environ).options("--default-index", "--index")
+@cache
+def _places(folder: Path) -> list[str]:
+    """pip's configuration of this machine, as options of uv.
+
+    An index is asked once for each project, not once for each of a hundred resolutions: many tell uv to keep nothing.
+    """
+    sources = of_pip(sys.prefix, os.environ)
+    indexes = [(url, "false") for url in sources.extra_index_urls] + [(sources.index_url or PYPI, "true")]
+    kept = f'{{ api = "max-age={KEPT_SECONDS}", files = "max-age={KEPT_SECONDS}" }}'
+    lines = [f'[[index]]\nurl = "{url}"\ndefault = {last}\ncache-control = {kept}\n' for url, last in indexes]
+    configuration = folder / "uv.toml"
+    configuration.write_text("".join(lines))
+    others = replace(sources, index_url="", extra_index_urls=()).options("--default-index", "--index")
+    return [f"--config-file={configuration}", *others]
 
 
 def _compiled(uv: Path, folder: Path, sets: tuple[str, ...], stack: dict[str, Any]) -> str:
     """What uv says the versions are that come of sets on a stack; else why there are none."""
-    environment = {
+    found = {
         "exists": True,
         "prefix": "/env",
         "python": f"{stack['python']}.0",
         "packages": {"torch": f"{stack['torch']}+{stack['build']}", "deepspeed": stack["deepspeed"]},
         "errors": [],
     }
-    choice = choose(environment, sets, [])
+    choice = choose(found, sets, [])
     pins, wanted = folder / "pins.txt", folder / "wanted.in"
     pins.write_text(choice["pins"])
     lines = [*choice["packages"], f"torch=={stack['torch']}", f"deepspeed=={stack['deepspeed']}"]
@@ -76,9 +91,11 @@ def _compiled(uv: Path, folder: Path, sets: tuple[str, ...], stack: dict[str, An
     command = [
         uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--index-strategy=unsafe-best-match",
         f"--python-version={stack['python']}", "--python-platform=x86_64-manylinux_2_28",
-        f"--constraints={pins}", *_places(), str(wanted),
+        f"--constraints={pins}", *_places(uv.parent), str(wanted),
     ]  # fmt: skip
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    # What is built to read its metadata is built by the Python that is there; none is downloaded for it.
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return finished.stdout if finished.returncode == 0 else finished.stderr
 
 
