@@ -232,4 +232,7 @@ def test_a_good_cluster_passes_on_every_layer_with_the_users_own_configuration_a
     assert f"world size {world} on node1, node2" in done.stdout
     recap = done.stdout.split("PLAY RECAP")[1]
     assert recap.count("changed=0") == recap.count("changed=")
+    assert f"The cluster has passed; {VERDICT} says what was proved." in recap
+    last = "  ds-launch --sync train_gpt.py --deepspeed_config /srv/launch/ds_config.json"
+    assert recap.rstrip().endswith(last), recap
     assert_nothing_left()
