@@ -9,8 +9,11 @@ take the earlier ones with it. Everything that libraries print goes to standard 
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import csv
 import functools
+import hashlib
 import importlib
 import importlib.metadata
 import io
@@ -28,7 +31,14 @@ from typing import Any
 _SECONDS_PER_OP = 60
 # A text of this length is written at once into a pipe that nobody reads yet.
 _PIPE_BYTES = 4000
+# Written while an installer works, L(_install_mark): what it leaves behind was cut off.
+INSTALLING = ".fromzero/installing"
 _DIST_INFO = re.compile(r"^(?P<name>.+)-(?P<version>[^-]+)\.dist-info$")
+# What an installer was cut off in is kept under this name until it is installed again.
+UNFINISHED = ".unfinished"
+_UNFINISHED = re.compile(r"^(?P<name>.+)-(?P<version>[^-]+)\.unfinished$")
+# Clocks of file systems are coarse, and some count whole seconds.
+_CLOCK_SECONDS = 2
 _OWN_VERSION = re.compile(r"""^__version__\s*(?::[^=]+)?=\s*['"]([^'"]+)['"]""", re.MULTILINE)
 
 
@@ -51,16 +61,39 @@ def _own_version(site: Path, name: str, version: str) -> str:
     return found.group(1) if found and found.group(1).startswith(f"{version}+") else version
 
 
+def _folders(folders: list[str]) -> list[Path]:
+    return [site for site in map(Path, dict.fromkeys(folders)) if site.is_dir()]
+
+
+def _of_conda(entry: Path) -> bool:
+    """Whether conda installed this: some of its packages come without INSTALLER."""
+    place = f"/{entry.name}/METADATA"
+    records = Path(sys.prefix, "conda-meta").glob("*.json")
+    return any(place in record.read_text(encoding="utf-8", errors="replace") for record in records)
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether the installer of a dist-info folder came to its end.
+
+    pip and uv write INSTALLER last. A distribution's own packages, outside of the environment, do without it.
+    """
+    if not (entry / "METADATA").is_file():
+        return False
+    own = Path(sys.prefix) in entry.parents and entry.parent.name == "site-packages"
+    return not own or (entry / "INSTALLER").is_file() or _of_conda(entry)
+
+
 def distributions(folders: list[str]) -> dict[str, list[str]]:
     """Installed distributions as name -> [version in the metadata, version that the package gives itself].
 
     Versions are read from the names of the dist-info folders: parsing each METADATA file costs a hundred times more.
+    What an installer was cut off in is not installed.
     """
     found: dict[str, list[str]] = {}
-    for site in map(Path, dict.fromkeys(folders)):
-        for entry in sorted(site.iterdir()) if site.is_dir() else []:
+    for site in _folders(folders):
+        for entry in sorted(site.iterdir()):
             match = _DIST_INFO.match(entry.name)
-            if match and (entry / "METADATA").is_file():
+            if match and _is_whole(entry):
                 name, version = match.group("name"), match.group("version")
                 found.setdefault(_canonical(name), [version, _own_version(site, name, version)])
             elif entry.suffix == ".egg-info":
@@ -71,6 +104,51 @@ def distributions(folders: list[str]) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
+def unfinished(folders: list[str]) -> dict[str, str]:
+    """The folders of distributions that an installer was cut off in -> the name of each."""
+    found = {}
+    for site in _folders(folders):
+        for entry in site.iterdir():
+            match = _DIST_INFO.match(entry.name) or _UNFINISHED.match(entry.name)
+            if match and (entry.suffix == UNFINISHED or not _is_whole(entry)):
+                found[str(entry)] = _canonical(match.group("name"))
+    return dict(sorted(found.items()))
+
+
+def _differs(file: Path, digest: str, size: str, since: float) -> bool:
+    """Whether a file is not as RECORD has it; the content is read only where it is younger than a time."""
+    try:
+        status = file.stat()
+    except OSError:
+        return True
+    if status.st_size != int(size):
+        return True
+    algorithm, _equals, wanted = digest.partition("=")
+    if status.st_ctime < since - _CLOCK_SECONDS or algorithm not in hashlib.algorithms_available:
+        return False
+    with file.open("rb") as content:
+        total = hashlib.new(algorithm)
+        while block := content.read(1 << 20):
+            total.update(block)
+    return base64.urlsafe_b64encode(total.digest()).decode().rstrip("=") != wanted
+
+
+def damaged(folders: list[str], since: float) -> dict[str, str]:
+    """The dist-info folders with a RECORD that does not hold -> the name of each.
+
+    :param since: seconds of the epoch; only what changed later is read, of all other files the size counts.
+    """
+    found = {}
+    for site in _folders(folders):
+        for record in sorted(site.glob("*.dist-info/RECORD")):
+            match = _DIST_INFO.match(record.parent.name)
+            with record.open(encoding="utf-8", errors="replace", newline="") as lines:
+                rows = [row for row in csv.reader(lines) if len(row) == 3 and row[1] and row[2].isdigit()]
+            if match and any(_differs(site / path, digest, size, since) for path, digest, size in rows):
+                found[str(record.parent)] = _canonical(match.group("name"))
+    return found
+
+
 def packages() -> dict[str, Any]:
     """The interpreter and what is installed for it."""
     return {
@@ -78,7 +156,15 @@ def packages() -> dict[str, Any]:
         "machine": os.uname().machine,
         "headers": Path(sysconfig.get_path("include"), "Python.h").is_file(),
         "packages": distributions(sys.path),
+        "unfinished": unfinished(sys.path),
     }
+
+
+def integrity() -> dict[str, Any]:
+    """What of the environment's own packages is not as it was installed; asked where an installer was cut off."""
+    own = [folder for folder in sys.path if Path(sys.prefix) in Path(folder).parents]
+    mark = Path(sys.prefix, INSTALLING)
+    return {"damaged": damaged(own, mark.stat().st_mtime) if mark.exists() else {}}
 
 
 def torch() -> dict[str, Any]:
@@ -202,6 +288,7 @@ def apex() -> dict[str, Any]:
 
 SECTIONS = {
     "packages": packages,
+    "integrity": integrity,
     "torch": torch,
     "torchvision": torchvision,
     "torchaudio": torchaudio,

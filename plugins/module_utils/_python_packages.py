@@ -6,10 +6,17 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._environment_probe import UNFINISHED
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._install_mark import (
+    InstallerAtWork,
+    installing,
+    is_marked,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._memory import available, compilers
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_sources import UV_VARIABLES, Sources, of_uv
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import ask, search_path
@@ -41,6 +48,8 @@ _VERSIONED = rf"(?:[A-Za-z0-9][\w.-]*)(?:{_SPEC}|\s+v?\d[\w.+!-]*)?"
 _NAMED = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _DEPENDS = re.compile(rf"(?P<who>{_VERSIONED}) depends? on (?P<what>[A-Za-z0-9][\w.-]*{_SPEC})")
 _GIB_PER_COMPILER = 2
+# Reading all of a torch with its CUDA libraries takes a slow disk more than a minute.
+_LOOK_SECONDS = 600
 
 
 class PackagesError(Exception):
@@ -90,6 +99,20 @@ class Installed:
     version: str
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What an environment has.
+
+    :param packages: the distributions by normalised name.
+    :param unfinished: folder that an installer was cut off in -> name of the distribution, which is not in packages.
+    :param damaged: those of the unfinished that have all but the files of their wheel -> version in the metadata.
+    """
+
+    packages: Mapping[str, Installed]
+    unfinished: Mapping[str, str]
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class Outcome:
     """What was done. changes: name -> (version before, version after), '' where there was none."""
@@ -100,13 +123,50 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-def look(run: Runner, prefix: str, environment: Mapping[str, str]) -> dict[str, Installed]:
-    """The distributions of an environment by normalised name.
+def look(run: Runner, prefix: str, environment: Mapping[str, str], *, doubt: bool = False) -> Contents:
+    """What an environment has.
 
+    :param doubt: an installer was cut off there, so each file is held against what was installed.
     :raises EnvironmentMissing: there is no environment.
     """
-    answer = ask(run, prefix, ["packages"], environment).facts["packages"]
-    return {name: Installed(*versions) for name, versions in answer["packages"].items()}
+    sections = ["packages", "integrity"] if doubt else ["packages"]
+    facts = ask(run, prefix, sections, environment, _LOOK_SECONDS).facts
+    packages = {name: Installed(*versions) for name, versions in facts["packages"]["packages"].items()}
+    damaged = facts.get("integrity", {"damaged": {}})["damaged"]
+    versions = {name: packages.pop(name).metadata for name in damaged.values() if name in packages}
+    return Contents(packages, {**facts["packages"]["unfinished"], **damaged}, versions)
+
+
+def _set_aside(contents: Contents) -> list[str]:
+    """Hide what was cut off from the installers, which would count it as installed.
+
+    :return: the folders under their new names.
+    """
+    folders: dict[str, None] = {}
+    for folder in map(Path, contents.unfinished):
+        aside = folder.with_suffix(UNFINISHED)
+        if folder != aside:
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+        folders[str(aside)] = None
+    return [*folders]
+
+
+def _discard(prefix: str, aside: Sequence[str], after: Mapping[str, Installed]) -> list[str]:
+    """Remove the remains of what is installed again; a warning about what is not."""
+    remaining = []
+    for folder in map(Path, aside):
+        name, version = folder.stem.rsplit("-", 1)
+        if canonical(name) in after:
+            shutil.rmtree(folder)
+        else:
+            remaining.append(f"{canonical(name)}=={version}")
+    if not remaining:
+        return []
+    return [
+        f"An installer was cut off in {', '.join(remaining)} of {prefix}, which nothing here needs; install it again, "
+        f"such as by '{prefix}/bin/python -m pip install {' '.join(remaining)}', or remove {', '.join(aside)}."
+    ]
 
 
 def missing(requirements: Sequence[Requirement], installed: Mapping[str, Installed]) -> list[Requirement]:
@@ -134,12 +194,13 @@ class Installer:
         self._uv = f"{wish.prefix}/bin/uv"
         self.warnings: list[str] = []
 
-    def choose(self) -> str:
-        """The installer to use, after uv was brought into the environment where it is wanted and absent.
+    def choose(self, *, usable: bool = True) -> str:
+        """The installer to use, after uv was installed into the environment where it is wanted and absent.
 
+        :param usable: no installer was cut off in the uv that is there.
         :raises PackagesError: uv is wanted and cannot be had.
         """
-        if self._wish.installer == "pip" or Path(self._uv).exists():
+        if self._wish.installer == "pip" or (usable and Path(self._uv).exists()):
             return "pip" if self._wish.installer == "pip" else "uv"
         # uv is a package like any other: it comes from where the node's packages come from, not from an index of torch.
         wish = self._wish.sources
@@ -316,7 +377,7 @@ def plan(wish: Wish, installed: Mapping[str, Installed]) -> list[Requirement]:
     return list(wish.requirements) if wish.reinstall else missing(wish.requirements, installed)
 
 
-def bring(run: Runner, wish: Wish, environment: Mapping[str, str], *, dry: bool = False) -> Outcome:
+def apply(run: Runner, wish: Wish, environment: Mapping[str, str], *, dry: bool = False) -> Outcome:
     """Make the environment satisfy a wish; do nothing where it does.
 
     :param environment: all variables of this process.
@@ -324,58 +385,111 @@ def bring(run: Runner, wish: Wish, environment: Mapping[str, str], *, dry: bool 
     :raises EnvironmentMissing: there is no environment.
     :raises PackagesError: a package could not be installed.
     """
-    before = look(run, wish.prefix, environment)
-    wanted = plan(wish, before)
-    if not wanted:
-        names = {requirement.name for requirement in wish.requirements}
-        return Outcome(versions={name: before[name].version for name in sorted(names)})
-    versions_before = {name: found.version for name, found in before.items()}
+    before = look(run, wish.prefix, environment, doubt=is_marked(wish.prefix))
+    wanted = plan(wish, before.packages)
     if dry:
-        foreseen = {requirement.name: requirement.version or "some version" for requirement in wanted}
-        return Outcome(changes={name: (versions_before.get(name, ""), after) for name, after in foreseen.items()})
+        return _foreseen(before, wanted)
+    if not (wanted or before.unfinished or is_marked(wish.prefix)):
+        names = {requirement.name for requirement in wish.requirements}
+        return Outcome(versions={name: before.packages[name].version for name in sorted(names)})
     _check_places(wish)
-    installer = Installer(run, wish, environment)
-    name = installer.choose()
-    # What matches is pinned as it is, so that no dependency of the new packages replaces it.
-    kept = [
-        f"{requirement.name}=={before[requirement.name].metadata}"
-        for requirement in wish.requirements
-        if requirement not in wanted
-    ]
-    # What is kept takes part in the resolution, so that what comes along suits it too.
-    asked = {requirement.name for requirement in wish.requirements}
-    stays = {
-        package: before[package]
-        for package in dict.fromkeys(map(canonical, wish.keep))
-        if package in before and package not in asked
-    }
-    kept += [f"{package}=={found.metadata}" for package, found in stays.items()]
-    texts = [requirement.text for requirement in wanted]
-    present = {requirement.text for requirement in wanted if requirement.name in before}
-    again = [text for text in texts if text in present and (wish.reinstall or parse(text).file)]
-    finished = installer.install(name, [*texts, *kept], again)
-    if finished.rc != 0:
-        versions = {package: found.version for package, found in stays.items()}
-        moved = _moved(versions, finished, _failed(name, wish, wanted))
-        raise PackagesError(moved or _sentence(installer, name, wish, wanted, finished))
-    after = look(run, wish.prefix, environment)
-    for package, there in stays.items():
-        now = after.get(package)
-        if now != there:
+    try:
+        with installing(wish.prefix, [requirement.name for requirement in wanted], wish.timeout) as doubt:
+            # Another run may have installed them while this one waited.
+            return _Installation(run, wish, environment, look(run, wish.prefix, environment, doubt=doubt)).run()
+    except InstallerAtWork as error:
+        raise PackagesError(str(error)) from error
+
+
+def _foreseen(before: Contents, wanted: Sequence[Requirement]) -> Outcome:
+    changes = {}
+    for requirement in wanted:
+        there = before.packages.get(requirement.name)
+        changes[requirement.name] = (there.version if there else "", requirement.version or "some version")
+    return Outcome(changes=changes)
+
+
+class _Installation:
+    """One call of an installer, and what has to hold before and after it."""
+
+    def __init__(self, run: Runner, wish: Wish, environment: Mapping[str, str], before: Contents) -> None:
+        self._run, self._wish, self._environment = run, wish, environment
+        self._contents, self._before = before, before.packages
+        self._wanted = plan(wish, self._before)
+        asked = {requirement.name for requirement in wish.requirements}
+        self._stays = {
+            package: self._before[package]
+            for package in dict.fromkeys(map(canonical, wish.keep))
+            if package in self._before and package not in asked
+        }
+
+    def run(self) -> Outcome:
+        """:raises PackagesError: the environment is not as it was asked for."""
+        aside = _set_aside(self._contents)
+        outcome = Outcome()
+        after = self._before
+        if self._wanted or aside:
+            installer = Installer(self._run, self._wish, self._environment)
+            outcome.installer = installer.choose(usable="uv" not in self._contents.unfinished.values())
+            after = self._installed(installer, outcome.installer, doubt=bool(aside))
+            outcome.warnings = [*installer.warnings, *_discard(self._wish.prefix, aside, after)]
+        for package in sorted({*self._before, *after}):
+            old, new = (there[package].version if package in there else "" for there in (self._before, after))
+            again = self._wish.reinstall and package in {requirement.name for requirement in self._wanted}
+            if old != new or again:
+                outcome.changes[package] = (old, new)
+        outcome.versions = {wanted.name: after[wanted.name].version for wanted in self._wish.requirements}
+        return outcome
+
+    def _installed(self, installer: Installer, name: str, *, doubt: bool) -> Mapping[str, Installed]:
+        """The packages after the installer has come to its end.
+
+        :param doubt: an earlier installer was cut off, so what it left in a cache may be damaged too.
+        """
+        # What matches is pinned as it is, so that no dependency of the new packages replaces it, and what is kept takes
+        # part in the resolution, so that what comes along suits it too.
+        kept = [
+            f"{requirement.name}=={self._before[requirement.name].metadata}"
+            for requirement in self._wish.requirements
+            if requirement not in self._wanted
+        ]
+        kept += [f"{package}=={found.metadata}" for package, found in self._stays.items()]
+        texts = [requirement.text for requirement in self._wanted]
+        present = {requirement.text for requirement in self._wanted if requirement.name in self._before}
+        again = [text for text in texts if text in present and (self._wish.reinstall or parse(text).file)]
+        self._succeeded(installer, name, installer.install(name, [*texts, *kept], again))
+        after = look(self._run, self._wish.prefix, self._environment, doubt=doubt)
+        damaged = [f"{package}=={version}" for package, version in after.damaged.items()]
+        if damaged:
+            fresh = Installer(self._run, replace(self._wish, cache=False), self._environment)
+            self._succeeded(fresh, name, fresh.install(name, [*texts, *kept, *damaged], damaged))
+            after = look(self._run, self._wish.prefix, self._environment, doubt=True)
+            if after.damaged:
+                raise PackagesError(
+                    f"{name} installed {', '.join(after.damaged)} into {self._wish.prefix} twice, and each time files "
+                    "differ from what the wheel has; check the disk and the index."
+                )
+        self._check(name, after.packages)
+        return after.packages
+
+    def _succeeded(self, installer: Installer, name: str, finished: Finished) -> None:
+        if finished.rc != 0:
+            versions = {package: found.version for package, found in self._stays.items()}
+            moved = _moved(versions, finished, _failed(name, self._wish, self._wanted))
+            raise PackagesError(moved or _sentence(installer, name, self._wish, self._wanted, finished))
+
+    def _check(self, name: str, after: Mapping[str, Installed]) -> None:
+        for package, there in self._stays.items():
+            now = after.get(package)
+            if now != there:
+                raise PackagesError(
+                    f"{name} exchanged {package} {there.version} in {self._wish.prefix} for "
+                    f"{now.version if now else 'nothing'}, although it was told to keep it. Install the {package} that "
+                    "was there again, and report this."
+                )
+        for requirement in missing(self._wish.requirements, after):
+            found = after.get(requirement.name)
             raise PackagesError(
-                f"{name} exchanged {package} {there.version} in {wish.prefix} for {now.version if now else 'nothing'}, "
-                f"although it was told to keep it. Install the {package} that was there again, and report this."
+                f"{name} reported success, and yet {self._wish.prefix} holds {requirement.name} "
+                f"{found.version if found else 'in no version'} where {requirement.text} was asked for."
             )
-    for requirement in missing(wish.requirements, after):
-        found = after.get(requirement.name)
-        raise PackagesError(
-            f"{name} reported success, and yet {wish.prefix} holds {requirement.name} "
-            f"{found.version if found else 'in no version'} where {requirement.text} was asked for."
-        )
-    outcome = Outcome(installer=name, warnings=installer.warnings)
-    for package in sorted({*before, *after}):
-        old, new = versions_before.get(package, ""), after[package].version if package in after else ""
-        if old != new or (wish.reinstall and package in {requirement.name for requirement in wanted}):
-            outcome.changes[package] = (old, new)
-    outcome.versions = {requirement.name: after[requirement.name].version for requirement in wish.requirements}
-    return outcome

@@ -16,6 +16,11 @@ description:
   - Indexes and folders that the node is configured with keep serving; what a task names comes on top. Because uv does
     not read pip's configuration (C(pip.conf), C(PIP_*)), it is handed to uv, unless uv has indexes of its own
     (C(UV_*), C(uv.toml)).
+  - What an installer was cut off in, by a power loss, a full disk, a kill or its time limit, does not count as installed.
+    It is installed again, also where it is only needed by what is asked for. While an installer works, the file
+    C(.fromzero/installing) is in the environment; where an earlier one is found, each file is held against what the wheel
+    has.
+  - One installer works in an environment at a time; a second task waits for the first.
 options:
   prefix:
     description: Folder of the environment, the one that has C(bin/python) in it.
@@ -186,7 +191,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_package
     Outcome,
     PackagesError,
     Wish,
-    bring,
+    apply,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import RequirementError, parse
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
@@ -272,7 +277,7 @@ def main() -> None:
     _hide_passwords(module)
     try:
         wish = _wish(module.params)
-        outcome = bring(run, wish, os.environ, dry=module.check_mode)
+        outcome = apply(run, wish, os.environ, dry=module.check_mode)
     except EnvironmentMissing as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))

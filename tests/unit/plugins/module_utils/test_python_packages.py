@@ -15,7 +15,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environ
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_packages import (
     PackagesError,
     Wish,
-    bring,
+    apply,
     wanted_of,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import parse
@@ -43,7 +43,8 @@ class Node:
     def __call__(self, argv: Sequence[str], stdin: str, variables: Mapping[str, str], timeout: float) -> Finished:
         if stdin:
             pairs = {name: [v, v] if isinstance(v, str) else list(v) for name, v in self.packages.items()}
-            return Finished(0, json.dumps({"section": "packages", "facts": {"packages": pairs}}) + "\n")
+            facts = {"packages": pairs, "unfinished": {}}
+            return Finished(0, json.dumps({"section": "packages", "facts": facts}) + "\n")
         self.calls.append([Path(argv[0]).name, *argv[1:]])
         self.variables.append(variables)
         ending = self.endings.pop(0) if self.endings else DONE
@@ -79,7 +80,7 @@ def test_matching_installation_is_left_alone(
     prefix: Path, packages: Mapping[str, str | tuple[str, str]], wanted: list[str]
 ) -> None:
     node = Node(prefix, packages)
-    outcome = bring(node, _wish(prefix, *wanted), _variables(prefix))
+    outcome = apply(node, _wish(prefix, *wanted), _variables(prefix))
     assert (outcome.changes, node.calls) == ({}, [])
 
 
@@ -97,7 +98,7 @@ def test_other_version_or_build_is_replaced(
 ) -> None:
     node = Node(prefix, packages)
     node.gains = {"torch": parse(wanted).version}
-    outcome = bring(node, _wish(prefix, wanted), _variables(prefix))
+    outcome = apply(node, _wish(prefix, wanted), _variables(prefix))
     assert outcome.changes["torch"][1] == parse(wanted).version
     assert wanted in node.calls[0]
 
@@ -105,27 +106,27 @@ def test_other_version_or_build_is_replaced(
 def test_what_matches_is_pinned_while_the_rest_is_installed(prefix: Path) -> None:
     node = Node(prefix, {"torch": ("2.13.0", "2.13.0+cu130")})
     node.gains = {"torchvision": "0.28.0+cu130"}
-    bring(node, _wish(prefix, "torch==2.13.0+cu130", "torchvision==0.28.0+cu130"), _variables(prefix))
+    apply(node, _wish(prefix, "torch==2.13.0+cu130", "torchvision==0.28.0+cu130"), _variables(prefix))
     assert node.calls[0][-2:] == ["torchvision==0.28.0+cu130", "torch==2.13.0"]
 
 
 def test_check_mode_says_what_would_change_and_changes_nothing(prefix: Path) -> None:
     node = Node(prefix, {"torch": "2.12.0+cpu"})
-    outcome = bring(node, _wish(prefix, "torch==2.13.0+cpu", "ninja"), _variables(prefix), dry=True)
+    outcome = apply(node, _wish(prefix, "torch==2.13.0+cpu", "ninja"), _variables(prefix), dry=True)
     assert outcome.changes == {"torch": ("2.12.0+cpu", "2.13.0+cpu"), "ninja": ("", "some version")}
     assert node.calls == []
 
 
 def test_missing_environment_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentMissing, match="no Python environment at"):
-        bring(lambda *_arguments: DONE, _wish(tmp_path / "none", "ninja"), {})
+        apply(lambda *_arguments: DONE, _wish(tmp_path / "none", "ninja"), {})
 
 
 def test_uv_receives_what_pip_is_configured_with(prefix: Path) -> None:
     node = Node(prefix, {})
     node.gains = {"ninja": "1.13.2"}
     variables = {**_variables(prefix), "PIP_FIND_LINKS": "/wheels /opt/wheelhouse", "PIP_CERT": "/ca.pem"}
-    bring(node, _wish(prefix, "ninja"), variables)
+    apply(node, _wish(prefix, "ninja"), variables)
     assert [part for part in node.calls[0] if part.startswith("--find-links")] == [
         "--find-links=/wheels",
         "--find-links=/opt/wheelhouse",
@@ -153,7 +154,7 @@ def test_build_with_switches_sees_the_environment_and_no_cache(
         cache=False,
         environment={"DS_BUILD_SHM_COMM": "1"},
     )
-    bring(node, wish, _variables(prefix))
+    apply(node, wish, _variables(prefix))
     assert set(options) <= set(node.calls[0])
     assert node.variables[0]["DS_BUILD_SHM_COMM"] == "1"
     assert node.variables[0]["PATH"].startswith(f"{prefix}/bin:")
@@ -163,7 +164,7 @@ def test_build_with_switches_sees_the_environment_and_no_cache(
 def test_older_pip_does_not_fall_back_to_setup_py(prefix: Path) -> None:
     node = Node(prefix, {})
     node.gains = {"hjson": "3.1.0"}
-    bring(node, replace(_wish(prefix, "hjson==3.1.0"), installer="pip"), _variables(prefix))
+    apply(node, replace(_wish(prefix, "hjson==3.1.0"), installer="pip"), _variables(prefix))
     assert node.variables[0]["PIP_USE_PEP517"] == "1"
 
 
@@ -177,7 +178,7 @@ REINSTALLS = [
 def test_matching_installation_is_built_again_on_request(prefix: Path, installer: str, calls: list[list[str]]) -> None:
     node = Node(prefix, {"deepspeed": "0.19.8"})
     wish = replace(_wish(prefix, "deepspeed==0.19.8"), installer=installer, reinstall=True)
-    outcome = bring(node, wish, _variables(prefix))
+    outcome = apply(node, wish, _variables(prefix))
     assert outcome.changes == {"deepspeed": ("0.19.8", "0.19.8")}
     assert len(node.calls) == len(calls)
     for call, options in zip(node.calls, calls):
@@ -188,7 +189,7 @@ def test_uv_is_brought_in_by_pip_where_it_is_missing(prefix: Path) -> None:
     node = Node(prefix, {})
     (prefix / "bin" / "uv").unlink()
     node.gains = {"uv": "0.13.8", "ninja": "1.13.2"}
-    outcome = bring(node, _wish(prefix, "ninja"), _variables(prefix))
+    outcome = apply(node, _wish(prefix, "ninja"), _variables(prefix))
     assert [call[0] for call in node.calls] == ["python", "uv"]
     assert node.calls[0][-1] == "uv==0.13.8"
     assert outcome.installer == "uv"
@@ -199,7 +200,7 @@ def test_pip_takes_over_with_a_warning_where_uv_cannot_be_had(prefix: Path) -> N
     (prefix / "bin" / "uv").unlink()
     node.gains = {"ninja": "1.13.2"}
     node.endings = [Finished(1, "", "ERROR: No matching distribution found for uv==0.13.8")]
-    outcome = bring(node, _wish(prefix, "ninja"), _variables(prefix))
+    outcome = apply(node, _wish(prefix, "ninja"), _variables(prefix))
     assert outcome.installer == "pip"
     assert "No matching distribution found for uv==0.13.8; pip is used" in outcome.warnings[0]
 
@@ -209,7 +210,7 @@ def test_uv_that_is_demanded_and_cannot_be_had_is_an_error(prefix: Path) -> None
     (prefix / "bin" / "uv").unlink()
     node.endings = [Finished(1, "", "No module named pip")]
     with pytest.raises(PackagesError, match=r"uv 0\.13\.8 cannot be installed .* No module named pip"):
-        bring(node, replace(_wish(prefix, "ninja"), installer="uv"), _variables(prefix))
+        apply(node, replace(_wish(prefix, "ninja"), installer="uv"), _variables(prefix))
 
 
 UV_OTHER_PYTHON = """\
@@ -243,7 +244,7 @@ def test_package_that_can_be_left_out_is_named_with_how(prefix: Path) -> None:
     node = Node(prefix, {})
     node.endings = [Finished(1, "", UV_NO_VISION), PIP_NOTHING]
     with pytest.raises(PackagesError) as caught:
-        bring(node, wish, _variables(prefix))
+        apply(node, wish, _variables(prefix))
     assert "no index or folder that this node uses has torchvision==0.28.0+cpu" in str(caught.value)
     assert "or leave it out (torch_torchvision_version: none)." in str(caught.value)
 
@@ -270,7 +271,7 @@ def test_failure_is_a_sentence_that_names_package_environment_and_reason(
     node = Node(prefix, {})
     node.endings = list(endings)
     with pytest.raises(PackagesError) as caught:
-        bring(node, _wish(prefix, "torch==2.13.0+cpu"), _variables(prefix))
+        apply(node, _wish(prefix, "torch==2.13.0+cpu"), _variables(prefix))
     for part in ["torch", str(prefix), *words]:
         assert part in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -305,7 +306,7 @@ def test_what_would_exchange_a_kept_package_is_named(
     node.endings = [ending]
     wish = replace(_wish(prefix, "greedy"), installer=installer, keep=["torch"])
     with pytest.raises(PackagesError) as caught:
-        bring(node, wish, _variables(prefix))
+        apply(node, wish, _variables(prefix))
     for part in ("torch 2.13.0+cpu, which is there and stays", words, "install the torch that is wanted first"):
         assert part in str(caught.value)
 
@@ -328,7 +329,7 @@ def test_who_wants_what_is_read_from_both_installers(kept: str, said: str, pairs
 def test_kept_packages_take_part_as_they_are_and_absent_ones_do_not(prefix: Path) -> None:
     node = Node(prefix, {"torch": ("2.13.0", "2.13.0+cu130"), "deepspeed": "0.19.8", "numpy": "2.4.6"})
     node.gains = {"tqdm": "4.70.1"}
-    bring(node, replace(_wish(prefix, "tqdm"), keep=["Torch", "deepspeed", "apex"]), _variables(prefix))
+    apply(node, replace(_wish(prefix, "tqdm"), keep=["Torch", "deepspeed", "apex"]), _variables(prefix))
     assert node.calls[0][-3:] == ["tqdm", "torch==2.13.0", "deepspeed==0.19.8"]
 
 
@@ -336,14 +337,14 @@ def test_kept_packages_take_part_as_they_are_and_absent_ones_do_not(prefix: Path
 def test_what_packages_need_can_be_left_out(prefix: Path, installer: str) -> None:
     node = Node(prefix, {})
     node.gains = {"tqdm": "4.70.1"}
-    bring(node, replace(_wish(prefix, "tqdm"), installer=installer, dependencies=False), _variables(prefix))
+    apply(node, replace(_wish(prefix, "tqdm"), installer=installer, dependencies=False), _variables(prefix))
     assert "--no-deps" in node.calls[0]
 
 
 def test_package_that_is_asked_for_is_not_kept(prefix: Path) -> None:
     node = Node(prefix, {"torch": "2.12.0+cpu"})
     node.gains = {"torch": "2.13.0+cpu"}
-    outcome = bring(node, replace(_wish(prefix, "torch==2.13.0+cpu"), keep=["torch"]), _variables(prefix))
+    outcome = apply(node, replace(_wish(prefix, "torch==2.13.0+cpu"), keep=["torch"]), _variables(prefix))
     assert outcome.changes == {"torch": ("2.12.0+cpu", "2.13.0+cpu")}
 
 
@@ -351,25 +352,25 @@ def test_kept_package_that_moved_nevertheless_is_an_error(prefix: Path) -> None:
     node = Node(prefix, {"torch": "2.13.0+cpu"})
     node.gains = {"tqdm": "4.70.1", "torch": "2.12.0"}
     with pytest.raises(PackagesError, match=r"exchanged torch 2\.13\.0\+cpu in .* for 2\.12\.0"):
-        bring(node, replace(_wish(prefix, "tqdm"), keep=["torch"]), _variables(prefix))
+        apply(node, replace(_wish(prefix, "tqdm"), keep=["torch"]), _variables(prefix))
 
 
 def test_conflict_that_has_nothing_to_do_with_what_is_kept_stays_what_it_is(prefix: Path) -> None:
     node = Node(prefix, {"torch": "2.13.0+cpu"})
     node.endings = [Finished(1, "", "Because a==1 depends on torch>=2.0 and b==2 does not exist")]
     with pytest.raises(PackagesError) as caught:
-        bring(node, replace(_wish(prefix, "a"), keep=["torch"]), _variables(prefix))
+        apply(node, replace(_wish(prefix, "a"), keep=["torch"]), _variables(prefix))
     assert "which is there and stays" not in str(caught.value)
 
 
 def test_file_that_is_not_on_the_node_is_named(prefix: Path) -> None:
     node = Node(prefix, {})
     with pytest.raises(PackagesError, match=r"/srv/none-1\.0-py3-none-any\.whl is not on this node"):
-        bring(node, _wish(prefix, "/srv/none-1.0-py3-none-any.whl"), _variables(prefix))
+        apply(node, _wish(prefix, "/srv/none-1.0-py3-none-any.whl"), _variables(prefix))
 
 
 def test_folder_of_wheels_that_is_not_on_the_node_is_named(prefix: Path) -> None:
     node = Node(prefix, {})
     with pytest.raises(PackagesError, match="/srv/nowhere is not on this node"):
         wish = replace(_wish(prefix, "ninja"), sources=Sources(find_links=("/srv/nowhere",)))
-        bring(node, wish, _variables(prefix))
+        apply(node, wish, _variables(prefix))
