@@ -11,7 +11,12 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, plain
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_cluster import Cluster, decide
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import VARIABLES as OF_A_NODE
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import RecordError, recall, store
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import (
+    RecordError,
+    claim,
+    recall,
+    store,
+)
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import VARIABLES as OF_ALL
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._refusal import Refusal, refuse
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
@@ -45,6 +50,7 @@ class ActionModule(ActionBase):
         record = decided.pop("record")
         try:
             if not self._task.check_mode:
+                claim(path.parent, [str(source) for source in (task_vars or {}).get("ansible_inventory_sources") or ()])
                 store(path, record)
         except RecordError as error:
             raise Refusal(str(error)) from error

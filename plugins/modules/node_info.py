@@ -26,6 +26,17 @@ options:
     description: The account that trains.
     type: str
     required: true
+  system:
+    description: >-
+      Whether root sets up the node, so that it remembers its cluster below C(/etc/ssh). Where this is false, that is in
+      the home of O(user).
+    type: bool
+    default: true
+  members:
+    description: The names of all nodes in the inventory.
+    type: list
+    elements: str
+    default: []
   controller_time:
     description: The time on the control node at the start of the task, in seconds since 1970.
     type: float
@@ -85,6 +96,14 @@ ansible_facts:
           returned: success
           type: str
           sample: "2.36"
+        membership:
+          description:
+            - The cluster of the node, by the C(cluster) id that M(fromzero.deepspeed.ssh_trust) left there,
+              empty where it belongs to none.
+            - C(outsiders) are the nodes of that cluster that are not in O(members).
+          returned: success
+          type: dict
+          sample: {cluster: 3f2a9c1b7d04, outsiders: []}
         processor:
           description: The level of the x86-64 psABI that the processor has, 1 to 4; 0 for other processors.
           returned: success
@@ -94,12 +113,27 @@ ansible_facts:
 
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import (
+    Membership,
+    load_memory,
+    membership,
+    memory_path,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import account, disk, glibc, identity
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._processor import level
+
+
+def belongs(system: bool, home: str | None, members: list[str]) -> Membership:
+    """The cluster that the node remembers; none where the file cannot be read, as the role ssh_mesh looks again."""
+    try:
+        return membership(*load_memory(memory_path(system, Path(home or "/nonexistent"))), members)
+    except OSError:
+        return Membership()
 
 
 def main() -> None:
@@ -109,15 +143,20 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "environment": {"type": "path", "required": True},
             "user": {"type": "str", "required": True},
+            "system": {"type": "bool", "default": True},
+            "members": {"type": "list", "elements": "str", "default": []},
             "controller_time": {"type": "float", "required": True},
         },
         supports_check_mode=True,
     )
+    given = module.params
+    known = account(given["user"])
     node = {
-        "clock_offset": round(now - module.params["controller_time"], 3),
-        "disk": disk(Path(module.params["path"])),
-        "installed": (Path(module.params["environment"]) / "bin").is_dir(),
-        "account": account(module.params["user"]),
+        "clock_offset": round(now - given["controller_time"], 3),
+        "disk": disk(Path(given["path"])),
+        "installed": (Path(given["environment"]) / "bin").is_dir(),
+        "account": known,
+        "membership": asdict(belongs(given["system"], known["home"], given["members"])),
         "machine": identity(Path("/")),
         "glibc": glibc(os.confstr),
         "processor": level(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")),

@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 from ansible.module_utils.common.yaml import SafeDumper, yaml_load
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils import _cluster_identity
+
 Record = Mapping[str, Any]
 
 _HEAD = """\
@@ -74,6 +76,25 @@ def store(path: Path, record: Record) -> None:
     except OSError as error:
         raise RecordError(
             f"{path} cannot be written ({error.strerror}); set cluster_artifacts to a folder that can."
+        ) from error
+
+
+def claim(folder: Path, sources: Sequence[str]) -> None:
+    """Make a folder of artifacts that of the inventory, where no other one has it.
+
+    :param sources: the inventories of the run, as C(ansible_inventory_sources) has them.
+    :raises RecordError: that cannot be written down.
+    """
+    before = _cluster_identity.read_identity(folder)
+    after = _cluster_identity.claimed(folder, before, sources)
+    if after == before:
+        return
+    try:
+        _cluster_identity.store(folder, after)
+    except OSError as error:
+        raise RecordError(
+            f"{folder / _cluster_identity.IDENTITY} cannot be written ({error.strerror}); set cluster_artifacts to a "
+            "folder that can."
         ) from error
 
 

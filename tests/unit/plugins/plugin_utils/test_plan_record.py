@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import (
     RecordError,
+    claim,
     differences,
     headline,
     keep,
@@ -31,6 +33,20 @@ PLAN: dict[str, Any] = {
 OLDER = {**PLAN, "torch": {"version": "2.9.1", "build": "cu126"}, "cuda": {"version": "12.6"}}
 CPU = {"accelerator": "cpu", "python": "3.11", "torch": {"version": "2.13.0", "build": "cpu"}, "cuda": None}
 NODE = {"found": {"glibc": "2.36"}, "slots": 2}
+
+
+def test_a_plan_makes_the_folder_that_of_its_inventory(tmp_path: Path) -> None:
+    (tmp_path / "hosts").touch()
+    for name in "hosts", "test.yml":
+        claim(tmp_path / "artifacts", [f"{tmp_path}/{name}"])
+        found = json.loads((tmp_path / "artifacts" / "cluster.json").read_text(encoding="utf-8"))
+        assert found == {"inventory": ["hosts"]}
+
+
+def test_a_folder_that_cannot_be_taken_is_named(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").touch()
+    with pytest.raises(RecordError, match=r"cluster\.json cannot be written \(.*\); set cluster_artifacts"):
+        claim(tmp_path / "artifacts", [f"{tmp_path}/hosts"])
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
