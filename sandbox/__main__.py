@@ -6,21 +6,12 @@ import argparse
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox import engine, image, nodes, offers, typed
+from sandbox import engine, image, nodes, offers, prepared, typed
 from sandbox.gpus import node as host
 from sandbox.shell import BUILD, SandboxError, say
-
-OFFERS: dict[str, Callable[[nodes.Cluster], nodes.Cluster]] = {
-    "conda": offers.conda,
-    "nvidia": offers.nvidia,
-    "toolkit": offers.toolkit,
-    "upstream": offers.upstream,
-    "wheels": offers.wheels,
-}
 
 
 def main() -> int:
@@ -30,7 +21,9 @@ def main() -> int:
     up = verbs.add_parser("up", help="start a cluster and write its inventory")
     up.add_argument("name")
     up.add_argument("--nodes", type=int, default=2, metavar="N")
-    up.add_argument("--with", dest="offers", nargs="*", default=[], choices=sorted(OFFERS), help="what is at hand")
+    up.add_argument(
+        "--with", dest="offers", nargs="*", default=[], choices=sorted(offers.BY_NAME), help="what is at hand"
+    )
     up.add_argument(
         "--world",
         dest="worlds",
@@ -38,6 +31,9 @@ def main() -> int:
         default=[],
         metavar="[NODE=]WORLD",
         help="which simulated host each node is: a name in molecule/shared/worlds, or a file",
+    )
+    up.add_argument(
+        "--from", dest="prepared", choices=sorted(prepared.PREPARATIONS), help="what is installed on the nodes already"
     )
     up.add_argument("--distribution", default=image.DEFAULT, choices=sorted(image.DISTRIBUTIONS), help="what nodes run")
     up.add_argument("--inventory", type=Path, help="where to write the inventory")
@@ -61,7 +57,9 @@ def main() -> int:
             )
             cluster = replace(cluster, worlds=host.assign(arguments.worlds, cluster.nodes))
             for offer in arguments.offers:
-                cluster = OFFERS[offer](cluster)
+                cluster = offers.BY_NAME[offer](cluster)
+            if arguments.prepared:
+                cluster = replace(cluster, image=prepared.ensure(arguments.prepared, arguments.distribution))
             say(f"Inventory: {nodes.up(cluster)}")
         elif arguments.verb == "type":
             typed.type_blocks(arguments.inventory, arguments.pages)

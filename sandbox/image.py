@@ -36,13 +36,11 @@ def ensure(distribution: str = DEFAULT) -> str:
 
 def remove() -> None:
     """Remove every node image and the systems that they were built from."""
-    names = (
-        run(["docker", "image", "ls", "--quiet", "--filter", f"reference={OWNER}/*"]).split()
-        if engine.answers()
-        else []
-    )
+    listing = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={OWNER}/*"]
+    # By name: an image that others were made from cannot be removed by its number before those.
+    names = run(listing).split() if engine.answers() else []
     if names:
-        run(["docker", "image", "rm", "--force", *dict.fromkeys(names)])
+        run(["docker", "image", "rm", "--force", *names])
 
 
 def _recipe_digest() -> str:
