@@ -7,6 +7,7 @@ export ANSIBLE_FORCE_COLOR ?= $(if $(CI),false,)
 
 NODES ?= 2
 SCENARIO ?=
+SINCE ?= HEAD
 SANDBOX_INVENTORY := inventories/sandbox/hosts.yml
 
 .PHONY: help
@@ -30,7 +31,12 @@ clean: venv  ## Remove clusters, images and everything that was built or downloa
 	rm -rf .venv .cache $(SANDBOX_INVENTORY) inventories/sandbox/artifacts
 
 .PHONY: test
-test: test-lint test-unit test-index test-sanity test-molecule  ## All tests
+test: venv  ## All tests, several at once, with a table of what each took
+	.ci/scenarios --beside index lint unit sanity
+
+.PHONY: test-quick
+test-quick: venv  ## What the change since SINCE (HEAD) can break: lint of its files, unit tests, the scenarios it reaches
+	.ci/quick $(SINCE)
 
 .PHONY: test-lint
 test-lint: venv  ## ansible-lint, yamllint, ruff, mypy, changelog
