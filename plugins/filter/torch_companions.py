@@ -47,8 +47,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The versions to install (RV(_value.versions)), and why others are left out (RV(_value.left_out)).
+  description: What to install, and what is left out.
   type: dict
+  contains:
+    versions:
+      description: Package to the version to install.
+      type: dict
+    left_out:
+      description: One sentence for each package that is left out.
+      type: list
+      elements: str
   sample: {"versions": {"torch": "2.0.1", "torchvision": "0.15.2", "torchaudio": "2.0.2"}, "left_out": []}
 """
 
