@@ -63,6 +63,15 @@ def role_defaults(roles: Path) -> dict[str, Any]:
     return found
 
 
+@cache
+def role_vars(roles: Path) -> dict[str, Any]:
+    """The internal variables of every role under a folder that are the same for all systems, not evaluated, by name."""
+    found: dict[str, Any] = {}
+    for path in sorted(roles.glob("*/vars/main.yml")):
+        found |= yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return found
+
+
 def complaint(name: str, value: Any, option: Option) -> str | None:
     """What is wrong with one value, as the end of a sentence that begins with "it"; null where nothing is.
 

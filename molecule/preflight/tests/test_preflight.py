@@ -28,6 +28,8 @@ class Cluster:
         self.hosts = self.inventory["nodes"]["hosts"]
         self.vars = self.inventory["nodes"]["vars"]
         self.vars["cluster_accelerator"] = "cpu"
+        # What a bare machine could install from is for the tests that say so.
+        self.vars["preflight_addresses"] = "ignore"
         self.folder = folder
 
     def play(self, *arguments: str, inventory: str | None = None, name: str = "hosts.yml") -> Run:
@@ -65,8 +67,7 @@ class Run:
         assert self.changed == 0, self.output
         assert all(part in self.said for part in parts), self.output
         # Ansible's own error would repeat each sentence, with the place in our task files.
-        assert "[ERROR]" not in self.output, self.output
-        assert "Origin: " not in self.output, self.output
+        assert "Action failed" not in self.output, self.output
         reasons = [line for line in self.output.splitlines() if line.startswith("- ")]
         assert len(reasons) == len(set(reasons)), self.output
 
@@ -99,9 +100,9 @@ BAD_INI = [
         "[nodes] # every machine\na ansible_host=192.0.2.1 # rack 2\n[nodes:vars]\n"
         "cluster_network=10.0.0.0/24   # optional\nansible_user=trainer    # an account\nansible_password=a #b\n",
         [
-            "cluster_network is '10.0.0.0/24   # optional' on a (",
+            "cluster_network is '10.0.0.0/24 # optional' on a (",
             "hosts.ini:4)",
-            "ansible_user is 'trainer    # an",
+            "ansible_user is 'trainer # an",
             "of its own",
         ],
     ),
@@ -219,6 +220,43 @@ def test_a_node_without_python_stops_the_run_with_the_command_that_installs_one(
     cluster.play().refused("node2 has no Python that Ansible finds", "install one: sudo apt-get install -y python3.")
 
 
+# Nothing listens on the port 'discard'; the channel is a folder that prepare.yml has made.
+ADDRESSES = {
+    "conda_installer_url": "file:///srv/nowhere/Miniforge3.sh",
+    "conda_installer_checksum": f"sha256:{64 * '0'}",
+    "conda_channels": ["file:///srv/channel"],
+    "torch_index_url": "http://127.0.0.1:9/whl",
+    "deepspeed_find_links": ["/srv/channel"],
+}
+NOT_REACHED = [
+    "all nodes: the installer of conda cannot be fetched from file:///srv/nowhere/Miniforge3.sh (no such file)",
+    "another address in conda_installer_url",
+    "all nodes: torch cannot be fetched from http://127.0.0.1:9/whl/torch/ (Connection refused)",
+    "another address in torch_index_url",
+]
+
+
+def test_addresses_that_nodes_cannot_reach_stop_the_run_all_at_once(cluster):
+    cluster.vars |= ADDRESSES | {"preflight_addresses": "refuse"}
+    run = cluster.play()
+    run.refused(*NOT_REACHED, "What is missing on the nodes cannot be fetched, and nothing was changed")
+    assert run.said.count("cannot be fetched from") == 2
+
+
+def test_a_plan_is_printed_though_an_address_cannot_be_reached(cluster):
+    cluster.vars |= ADDRESSES | {"preflight_addresses": "refuse"}
+    run = cluster.play("fromzero.deepspeed.plan")
+    assert run.code == 0, run.output
+    assert all(part in run.said for part in (*NOT_REACHED, "Stack torch-"))
+
+
+def test_what_is_installed_needs_no_address(cluster):
+    prefix = {"conda_prefix": "/srv/conda", "torch_environment": "/srv/env"}
+    cluster.vars |= ADDRESSES | prefix | {"preflight_addresses": "refuse"}
+    run = cluster.play(PREFLIGHT, "--limit", "node2")
+    assert run.code == 0, run.output
+
+
 def test_two_names_of_one_machine_stop_the_run(cluster):
     cluster.hosts.clear()
     cluster.hosts |= {"one": dict(CHECKOUT), "two": dict(CHECKOUT)}
@@ -315,9 +353,9 @@ def test_facts_are_there_for_every_node(cluster):
     assert all(f"{name} cpu True none {home}" in run.said for name in cluster.hosts)
 
 
-def test_a_run_costs_each_node_at_most_eight_tasks_and_changes_nothing(cluster):
+def test_a_run_costs_each_node_at_most_nine_tasks_and_changes_nothing(cluster):
     run = cluster.play()
     assert run.changed == 0
     for host in cluster.hosts:
         skipped = int(re.search(rf"^{host} .*skipped=(\d+)", run.output, re.M)[1])
-        assert run.recap[host][0] + skipped <= 8
+        assert run.recap[host][0] + skipped <= 9
