@@ -138,12 +138,11 @@ def pages(address: Address, pip: Pip) -> list[str]:
     return list(address.urls)
 
 
-def _opener(pip: Pip, tool: str, environment: Mapping[str, str]) -> urllib.request.OpenerDirector:
-    bundle = (pip.cert if tool == "pip" else "") or next(
-        (environment[n] for n in _CA_VARIABLES if environment.get(n)), ""
-    )
-    context = ssl.create_default_context(cafile=bundle if bundle and Path(bundle).is_file() else None)
-    proxies = {"http": pip.proxy, "https": pip.proxy} if tool == "pip" and pip.proxy else None
+def _opener(pip: Pip, is_pip: bool, environment: Mapping[str, str]) -> urllib.request.OpenerDirector:
+    given = [pip.cert] if is_pip else []
+    given += [environment.get(name, "") for name in _CA_VARIABLES]
+    context = ssl.create_default_context(cafile=next((path for path in given if path and Path(path).is_file()), None))
+    proxies = {"http": pip.proxy, "https": pip.proxy} if is_pip and pip.proxy else None
     return urllib.request.build_opener(
         urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=context)
     )
@@ -166,9 +165,6 @@ def _path(url: str) -> Path | None:
 
 def why_not(url: str, opener: urllib.request.OpenerDirector, timeout: float, any_answer: bool = False) -> str:
     """Why an address does not give what is wanted; empty where it does."""
-    path = _path(url)
-    if path is not None:
-        return "" if path.exists() else "no such file"
     why = _why(opener, _request(url, "HEAD"), timeout)
     if isinstance(why, int) and why in (400, 404, 405, 501):
         # Some servers know no HEAD.
@@ -215,7 +211,22 @@ def unreachable(
             unknown.append(f"{address.what}: not looked at, since {proxy} names a proxy for {address.tool} alone.")
         else:
             wanted.append((address, pages(address, pip)))
-    reasons = _ask(wanted, pip, limit, environment)
+    # A file needs no network, and where one answers, nothing else needs to.
+    reasons = {
+        (address.tool, url): "" if path.exists() else "no such file"
+        for address, urls in wanted
+        for url in urls
+        for path in [_path(url)]
+        if path is not None
+    }
+    rest = [
+        (address.tool, url)
+        for address, urls in wanted
+        if all(reasons.get((address.tool, url), "unknown") for url in urls)
+        for url in urls
+        if (address.tool, url) not in reasons
+    ]
+    reasons.update(_ask(list(dict.fromkeys(rest)), pip, limit, environment))
     found = []
     for address, urls in wanted:
         said = [reasons.get((address.tool, url), f"no answer within {limit:g} s") for url in urls]
@@ -232,19 +243,17 @@ def unreachable(
 
 
 def _ask(
-    wanted: Sequence[tuple[Address, list[str]]], pip: Pip, limit: float, environment: Mapping[str, str]
+    wanted: Sequence[tuple[str, str]], pip: Pip, limit: float, environment: Mapping[str, str]
 ) -> dict[tuple[str, str], str]:
     """What was found out before the time was up, by tool and address."""
+    # Reading a bundle of certificates takes longer than many an answer, so it is done once, and outside of the limit.
+    openers = {is_pip: _opener(pip, is_pip, environment) for is_pip in {tool == "pip" for tool, _url in wanted}}
     reasons: dict[tuple[str, str], str] = {}
     threads = []
-    for tool, url in dict.fromkeys((address.tool, url) for address, urls in wanted for url in urls):
+    for tool, url in wanted:
 
         def ask(tool: str = tool, url: str = url) -> None:
-            try:
-                opener = _opener(pip, tool, environment)
-                reasons[tool, url] = why_not(url, opener, limit, any_answer=tool == "server")
-            except OSError as error:
-                reasons[tool, url] = str(error)
+            reasons[tool, url] = why_not(url, openers[tool == "pip"], limit, any_answer=tool == "server")
 
         # What hangs in a name server does not keep the module from its end.
         threads.append(threading.Thread(target=ask, daemon=True))
