@@ -1,11 +1,12 @@
 """What role hostfile promises about later runs: each test runs the playbook again in its own way.
 
-The tests share the nodes; each begins with a whole run.
+The tests share the nodes; each begins with what a whole run writes.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,10 @@ INVENTORY = PROJECT / "build" / "clusters" / SCENARIO.name / "hosts.yml"
 WHOLE = "node1 slots=2\nnode2 slots=3\n"
 ETC = "/opt/fromzero/etc"
 PROGRAM = "/opt/fromzero/lib/ds_launch"
+ARTIFACTS = INVENTORY.parent / "artifacts"
+NODES = ("node1", "node2")
+WRITTEN = "/job /opt/fromzero /usr/local/bin /home/trainer/.deepspeed_env"
+KEPT = "/root/whole.tar"
 
 
 def play(*arguments, inventory=INVENTORY):
@@ -53,14 +58,25 @@ def launchers(node):
     return sudo(f"ls {ETC} | grep -e accelerate.yaml -e torchrun.env || true", node).split()
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """All that a whole run writes, on every node and beside the inventory."""
+    done = play()
+    assert done.returncode == 0, done.stdout
+    artifacts = tmp_path_factory.mktemp("kept") / "artifacts"
+    for node in NODES:
+        sudo(f"tar -cf {KEPT} $(ls -d {WRITTEN} || true)", node)
+    shutil.copytree(ARTIFACTS, artifacts)
+    return artifacts
+
+
 @pytest.fixture(autouse=True)
-def whole():
-    """Each test begins with the files of a whole run, and without copies of files edited by earlier ones."""
-    if hostfile() != WHOLE or [stage("node1"), stage("node2")] != [2, 2] or len(launchers("node2")) != 2:
-        done = play()
-        assert done.returncode == 0, done.stdout
-    for node in ("node1", "node2"):
-        sudo(f"rm -f /job/*~ {ETC}/*~", node)
+def whole(kept):
+    """Each test begins with the files of a whole run, without what earlier tests have made of them."""
+    for node in NODES:
+        sudo(f"rm -rf {WRITTEN} && tar -xf {KEPT} -C /", node)
+    shutil.rmtree(ARTIFACTS)
+    shutil.copytree(kept, ARTIFACTS)
 
 
 @pytest.fixture
