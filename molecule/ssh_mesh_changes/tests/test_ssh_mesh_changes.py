@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,17 @@ class Mesh:
                 del changed["nodes"]["hosts"][node]
             else:
                 changed["nodes"]["hosts"][node].update(variables)
-        path = self.folder / "hosts.yml"
-        path.write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+        path = self.write(self.folder / "hosts.yml", changed)
         artifacts = f"cluster_artifacts={self.folder / 'artifacts'}"
         return [*PLAYBOOK, "-i", str(path), "-e", artifacts, *arguments]
 
+    def write(self, path: Path, inventory: Mapping[str, Any]) -> Path:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(inventory, sort_keys=False), encoding="utf-8")
+        return path
+
     def play(self, *arguments: str, **hosts: Mapping[str, Any] | None) -> subprocess.CompletedProcess[str]:
-        command = self.command(*arguments, **hosts)
-        return subprocess.run(command, cwd=PROJECT, env=PLAIN, text=True, capture_output=True, check=False)
+        return run(self.command(*arguments, **hosts))
 
     def unreached(self) -> list[str]:
         """Every way between two nodes that is closed."""
@@ -82,8 +86,13 @@ class Mesh:
         return str(self.host(node).file(path).content_string)
 
 
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=PROJECT, env=PLAIN, text=True, capture_output=True, check=False)
+
+
 AUTHORIZED = "/home/trainer/.ssh/authorized_keys"
-WHAT_OTHERS_KNOW = (AUTHORIZED, "/etc/hosts", "/etc/ssh/ssh_known_hosts")
+MEMORY = "/etc/ssh/fromzero-cluster.json"
+WHAT_OTHERS_KNOW = (AUTHORIZED, "/etc/hosts", "/etc/ssh/ssh_known_hosts", MEMORY)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +116,28 @@ def changes(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return {line.split()[0]: int(line.split("changed=")[1].split()[0]) for line in recap if "changed=" in line}
 
 
+def cluster_of(artifacts: Path) -> str:
+    """The id of the cluster that a folder of artifacts is about."""
+    return str(json.loads((artifacts / "cluster.json").read_text(encoding="utf-8"))["cluster"])
+
+
+def forget(mesh: Mesh, node: str) -> None:
+    """Let a node remember nothing."""
+    with mesh.host(node).sudo():
+        mesh.host(node).check_output(f"rm {MEMORY}")
+
+
+@contextmanager
+def paused(node: str) -> Iterator[None]:
+    """A node that does not answer."""
+    name = f"fromzero-{SCENARIO.name}-{node}"
+    subprocess.run(["docker", "pause", name], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["docker", "unpause", name], check=True, capture_output=True)
+
+
 def said(done: subprocess.CompletedProcess[str]) -> str:
     """All that a run told the user, whatever the stream and the width of the lines."""
     return " ".join((done.stdout + done.stderr).split())
@@ -118,10 +149,77 @@ def test_a_run_with_limit_keeps_what_is_known_of_the_others(mesh: Mesh) -> None:
     assert changes(done) == {"node1": 0}
 
 
-def test_a_run_with_limit_asks_nodes_that_no_run_has_seen(mesh: Mesh) -> None:
+def test_a_run_with_limit_asks_nodes_that_nobody_remembers(mesh: Mesh) -> None:
+    before = mesh.text("node1", MEMORY)
+    forget(mesh, "node1")
     done = mesh.play("--limit", "node1", "-e", f"ssh_mesh_roster={mesh.folder / 'empty' / 'roster.json'}")
     assert done.returncode == 0, done.stdout
-    assert changes(done) == {"node1": 1}, "the roster alone is new"
+    assert changes(done) == {"node1": 2}, "the roster and the memory of the node are new"
+    assert mesh.text("node1", MEMORY) == before
+
+
+def test_another_control_node_learns_of_a_node_that_is_down_from_the_others(mesh: Mesh) -> None:
+    before = {node: {path: mesh.text(node, path) for path in WHAT_OTHERS_KNOW} for node in ("node1", "node2")}
+    elsewhere = ("-e", f"cluster_artifacts={mesh.folder / 'elsewhere'}")
+    with paused("node3"):
+        # A connection that is kept open would wait for the node for ever.
+        done = mesh.play("-T", "3", *elsewhere, node3={"ansible_control_path": "none"})
+    assert done.returncode == 4, done.stdout
+    assert changes(done) == {"node1": 1, "node2": 0, "node3": 0}, "the roster alone is new"
+    for node, texts in before.items():
+        assert {path: mesh.text(node, path) for path in WHAT_OTHERS_KNOW} == texts
+    assert set(changes(mesh.play(*elsewhere)).values()) == {0}
+    assert cluster_of(mesh.folder / "elsewhere") == cluster_of(mesh.folder / "artifacts")
+
+
+def test_a_node_that_left_the_inventory_of_another_control_node_is_a_question(mesh: Mesh) -> None:
+    before = {path: mesh.text("node1", path) for path in WHAT_OTHERS_KNOW}
+    done = mesh.play("-e", f"cluster_artifacts={mesh.folder / 'third'}", node3=None)
+    assert done.returncode == 2, done.stdout
+    assert "that has more nodes than this inventory: node3." in said(done)
+    assert "-e cluster_adopt=node1,node2" in said(done)
+    assert {path: mesh.text("node1", path) for path in WHAT_OTHERS_KNOW} == before
+    assert not (mesh.folder / "third" / "cluster.json").exists()
+
+
+def test_two_inventories_in_one_folder_are_two_clusters(mesh: Mesh) -> None:
+    folder, variables = mesh.folder / "two", mesh.inventory["nodes"]["vars"]
+    hosts = {node: {"ansible_host": mesh.address(node)} for node in ("node1", "node2")}
+    first = mesh.write(folder / "hosts.yml", {"nodes": {"hosts": hosts, "vars": variables}})
+    alone = {"hosts": {"node1": {"ansible_host": mesh.address("node3")}}, "vars": variables}
+    second = mesh.write(folder / "test.yml", {"nodes": alone})
+
+    def play(inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return run([*PLAYBOOK, "-i", str(inventory), *arguments])
+
+    def texts() -> dict[tuple[str, str], str]:
+        return {(node, path): mesh.text(node, path) for node in mesh.nodes for path in WHAT_OTHERS_KNOW}
+
+    assert play(first, "-e", "cluster_adopt=node1,node2").returncode == 0
+    assert play(second, "-e", "cluster_adopt=node1").returncode == 0
+    ids = {cluster_of(folder / "artifacts"), cluster_of(folder / "artifacts" / "inventories" / "test.yml")}
+    assert len(ids) == 2
+    before = texts()
+    for path in WHAT_OTHERS_KNOW:
+        assert mesh.address("node3") not in before["node1", path]
+        assert mesh.address("node1") not in before["node3", path]
+    for inventory, arguments in ((first, ["--limit", "node1"]), (second, []), (first, []), (second, ["-l", "node1"])):
+        done = play(inventory, *arguments)
+        assert done.returncode == 0, done.stdout
+        assert set(changes(done).values()) == {0}
+    alone["hosts"]["node2"] = {"ansible_host": mesh.address("node2")}
+    wrong = play(mesh.write(second, {"nodes": alone}))
+    assert wrong.returncode == 2, wrong.stdout
+    assert "node2 belongs to another cluster" in said(wrong)
+    assert "-e cluster_adopt=node2" in said(wrong)
+    earlier = run(["ansible-playbook", "playbooks/plan.yml", "-i", str(second), "-e", "cluster_accelerator=cpu"])
+    assert earlier.returncode == 2, earlier.stdout
+    assert "nothing was changed" in said(earlier)
+    assert "node2 belongs to another cluster" in said(earlier)
+    assert texts() == before
+    done = mesh.play("-e", "cluster_adopt=node1,node2,node3")
+    assert done.returncode == 0, done.stdout
+    assert mesh.play().returncode == 0
 
 
 def test_nodes_outside_the_limit_are_not_touched(mesh: Mesh) -> None:
@@ -141,6 +239,7 @@ def test_a_node_that_does_not_answer_keeps_its_place(mesh: Mesh) -> None:
 
 
 def test_a_node_that_nobody_has_seen_is_named(mesh: Mesh) -> None:
+    forget(mesh, "node1")
     gone = {"ansible_host": mesh.address(LEAVER), "ansible_port": 1}
     done = mesh.play("--limit", "node1", "-e", f"ssh_mesh_roster={mesh.folder / 'none.json'}", node3=gone)
     assert "Nothing is known yet of node3" in said(done)
@@ -150,6 +249,7 @@ def test_a_node_that_nobody_has_seen_is_named(mesh: Mesh) -> None:
 
 def test_a_node_that_left_loses_its_access_and_lines_of_the_user_stay(mesh: Mesh) -> None:
     mesh.host("node1").check_output(f"echo 'ssh-ed25519 AAAAmine me@laptop' >> {AUTHORIZED}")
+    copies = mesh.host("node1").check_output(f"ls /etc/hosts*~ {AUTHORIZED}*~")
     done = mesh.play(node3=None)
     assert done.returncode == 0, done.stdout
     for path in WHAT_OTHERS_KNOW:
@@ -158,6 +258,8 @@ def test_a_node_that_left_loses_its_access_and_lines_of_the_user_stay(mesh: Mesh
     assert "ssh-ed25519 AAAAmine me@laptop\n" in mesh.text("node1", AUTHORIZED)
     assert mesh.play().returncode == 0
     assert "ssh-ed25519 AAAAmine me@laptop\n" in mesh.text("node1", AUTHORIZED)
+    assert mesh.host("node1").check_output(f"ls /etc/hosts*~ {AUTHORIZED}*~") == copies
+    assert len(copies.split()) == 2, "one copy of each, from before the first change"
 
 
 def test_rotation_gives_every_node_a_new_key_and_refuses_the_old_one(mesh: Mesh) -> None:
