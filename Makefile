@@ -56,7 +56,7 @@ test-index: venv  ## The rows of data/ against the wheels of pip's index; needs 
 	pytest tests/index
 
 .PHONY: test-sanity
-test-sanity: venv  ## ansible-test sanity on a copy, the built collection, its documentation
+test-sanity: venv  ## The built collection with each ansible-core: its documentation and links, ansible-test sanity
 	.ci/sanity
 
 .PHONY: test-molecule
