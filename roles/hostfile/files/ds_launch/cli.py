@@ -206,6 +206,7 @@ async def _prepared(slots: hosts.Slots, settings: Settings, options: Options) ->
 
 
 def _foreign(slots: hosts.Slots, settings: Settings, options: Options) -> int:
+    launchers.check_words(options, working_folder())
     address = hosts.master_address(slots, options, settings["addresses"], options.hostfile)
     path = f"{settings['environment']}/bin:{settings['tools']}:{os.environ.get('PATH', os.defpath)}"
     os.environ.update(PATH=path, PDSH_RCMD_TYPE="ssh")

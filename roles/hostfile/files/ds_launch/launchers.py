@@ -7,12 +7,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import Any, Mapping
 
 from ds_launch.hosts import Slots
 from ds_launch.options import Options
-from ds_launch.words import Refusal
+from ds_launch.words import Refusal, listed
 
 RANK = "{rank}"
 """The place of the command that runs one rank; the agent of the node fills it in."""
@@ -90,6 +91,8 @@ def _accelerate(launch: Launch, number: int) -> list[str]:
     ]
 
 
+# What a shell and pdsh replace in a word: bare, and between double quotes.
+_SHELL = {False: re.compile(r"""[^\w@+=:,./^-]"""), True: re.compile(r"[$`\\%!]")}
 _COMMANDS = {"deepspeed": _deepspeed, "torchrun": _torchrun, "accelerate": _accelerate}
 
 
@@ -130,6 +133,23 @@ def node_environment(launch: Launch, number: int) -> dict[str, str]:
     if launch.options.launcher == "deepspeed" or launch.settings.get("accelerator") == "cpu":
         return {}
     return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, slots))}
+
+
+def check_words(options: Options, folder: str) -> None:
+    """Hold a command against the shells of the nodes, which read it again where DeepSpeed starts it by pdsh.
+
+    :raises Refusal: they would read something else.
+    """
+    if options.launcher != "pdsh":
+        return
+    # DeepSpeed puts double quotes around a word with a blank, and nothing around others; pdsh replaces %.
+    words = [word for word in (options.script, *options.arguments) if _SHELL[" " in word].search(word)]
+    words += [folder] if _SHELL[False].search(folder) else []
+    if words:
+        raise Refusal(
+            f"With --launcher pdsh the shells of the nodes read the command again, and {listed(words)} would become "
+            "something else; leave --launcher out, or use names without blanks and special characters."
+        )
 
 
 def foreign_command(launch: Launch) -> list[str]:

@@ -13,6 +13,8 @@ from ds_launch import agent
 from ds_launch.options import Options
 from ds_launch.words import Refusal
 
+# The option of DeepSpeed, and that of the Trainer of transformers.
+_CONFIGURATIONS = ("--deepspeed_config", "--deepspeed")
 # Imports are followed as far as a job of some hundred files goes.
 _MOST_FILES = 500
 
@@ -115,6 +117,16 @@ def _given(arguments: list[str]) -> Iterator[str]:
             yield word
 
 
+def _check_configuration(arguments: list[str], folder: str) -> None:
+    """:raises Refusal: DeepSpeed's own option names a file that is not there, which every rank would fail on later."""
+    for word, following in zip(arguments, [*arguments[1:], ""]):
+        name, equals, value = word.partition("=")
+        value = value if equals else following
+        path = os.path.join(folder, value)
+        if name in _CONFIGURATIONS and value.endswith(".json") and not os.path.exists(path):
+            raise Refusal(f"{path}, which {name} names, is not there; correct the path.")
+
+
 def _file(path: str, role: str) -> Path:
     try:
         return Path(path, "file", role, agent.fingerprint(path))
@@ -161,6 +173,7 @@ def needs(options: Options, folder: str) -> Needs:
 
     :raises Refusal: this node itself lacks it.
     """
+    _check_configuration(options.arguments, folder)
     paths, modules = _script(options, folder)
     known = {entry.path for entry in paths}
     for word in _given(options.arguments):

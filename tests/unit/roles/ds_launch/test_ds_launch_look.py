@@ -77,6 +77,11 @@ MISSING_HERE = [
     (["pkg.train"], "for a module write -m"),
     (["--no_python", "./prog"], "The program .*prog is not there"),
     (["-m", "lib"], "package without __main__.py"),
+    (
+        ["broken.py", "--deepspeed", "--deepspeed_config", "ds.json"],
+        r"ds\.json, which --deepspeed_config names, is not th",
+    ),
+    (["broken.py", "--deepspeed=ds.json"], r"ds\.json, which --deepspeed names, is not there"),
 ]
 
 

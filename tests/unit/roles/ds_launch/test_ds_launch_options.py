@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ds_launch import environment, hosts, launchers, options
 from ds_launch.launchers import Launch
@@ -248,3 +250,27 @@ def test_plain_deepspeed_gets_no_option_of_ours():
     command = launchers.foreign_command(launch_of("--sync", "--share", "--launcher", "openmpi", "-i", "a", "t.py", "x"))
     assert command[-4:] == ["--launcher=openmpi", "--include=a", "t.py", "x"]
     assert not {"--sync", "--share", "."} & {*command}
+
+
+# what is typed with pdsh, the folder, what the shells of the nodes would read otherwise
+REREAD = [
+    (["t.py", "plain", "--lr=1e-4", "a/b.txt"], "/job", ""),
+    (["t.py", "two words", 'say "a"'], "/job", ""),
+    (["t.py", "two $words"], "/job", "two $words"),
+    (["t.py", "*.txt", "--name=it's"], "/job", "*.txt and --name=it's"),
+    (["t.py", "50%"], "/job", "50%"),
+    (["t.py"], "/my job", "/my job"),
+]
+
+
+@pytest.mark.parametrize(("typed", "folder", "words"), REREAD)
+def test_what_pdsh_would_not_carry_is_refused(typed, folder, words):
+    def check(launcher):
+        launchers.check_words(options.parse(["--launcher", launcher, *typed]), folder)
+
+    check("openmpi")
+    if words:
+        with pytest.raises(Refusal, match=re.escape(f"and {words} would become something else")):
+            check("pdsh")
+    else:
+        check("pdsh")
