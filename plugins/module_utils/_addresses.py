@@ -122,12 +122,17 @@ def own_proxy(tool: str, root: Path) -> str | None:
     return None
 
 
+def _in_folder(link: str, project: str) -> str:
+    """The wheels of a project in a folder; a page of links is looked at as it is."""
+    return f"{link.rstrip('/')}/{project}-*" if project and _path(link) is not None else link
+
+
 def pages(address: Address, pip: Pip) -> list[str]:
     """What to look at; the first is the one to name where none answers."""
     if address.tool == "pip":
         indexes = [*(address.urls or pip.places), *pip.more]
         found = [f"{index.rstrip('/')}/{address.project}/" for index in indexes]
-        return [*found, *address.links, *pip.links]
+        return [*found, *(_in_folder(link, address.project) for link in (*address.links, *pip.links))]
     if address.tool == "conda":
         roots = [url if re.match(r"[a-z]+://|/", url) else f"{_CONDA}/{url}" for url in address.urls]
         return [f"{root.rstrip('/')}/{page}" for root in roots for page in _PAGES["conda"]]
@@ -190,7 +195,10 @@ def _why(opener: urllib.request.OpenerDirector, request: urllib.request.Request,
 
 
 def _there(pattern: str) -> bool:
-    return any(Path("/").glob(pattern.lstrip("/")))
+    if "*" not in pattern:
+        return Path(pattern).exists()
+    path = Path(pattern)
+    return any(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor or "."))))
 
 
 def unreachable(
@@ -213,7 +221,7 @@ def unreachable(
             wanted.append((address, pages(address, pip)))
     # A file needs no network, and where one answers, nothing else needs to.
     reasons = {
-        (address.tool, url): "" if path.exists() else "no such file"
+        (address.tool, url): "" if _there(str(path)) else "no such file"
         for address, urls in wanted
         for url in urls
         for path in [_path(url)]

@@ -195,7 +195,7 @@ NO_PYTHON = [
 def test_a_node_whose_python_cannot_work_stops_the_run_with_the_one_that_can(cluster, variables, said):
     cluster.hosts["node2"] |= variables
     run = cluster.play()
-    run.refused(f"{said}; set ansible_python_interpreter: /usr/bin/python3.", ", which is 3.")
+    run.refused(f"{said}; set ansible_python_interpreter: /usr/bin/python3", ", which is 3.")
     assert run.recap["node2"][3] == 0, "the refusal says it, so nothing else does"
     assert "Set aside" not in run.output
 
@@ -224,15 +224,14 @@ def test_a_node_without_python_stops_the_run_with_the_command_that_installs_one(
 ADDRESSES = {
     "conda_installer_url": "file:///srv/nowhere/Miniforge3.sh",
     "conda_installer_checksum": f"sha256:{64 * '0'}",
-    "conda_channels": ["file:///srv/channel"],
-    "torch_index_url": "http://127.0.0.1:9/whl",
-    "deepspeed_find_links": ["/srv/channel"],
+    "conda_channels": ["file:///srv/channel", "http://127.0.0.1:9/channel"],
 }
 NOT_REACHED = [
     "all nodes: the installer of conda cannot be fetched from file:///srv/nowhere/Miniforge3.sh (no such file)",
     "another address in conda_installer_url",
-    "all nodes: torch cannot be fetched from http://127.0.0.1:9/whl/torch/ (Connection refused)",
-    "another address in torch_index_url",
+    "all nodes: conda's channel http://127.0.0.1:9/channel cannot be fetched from "
+    "http://127.0.0.1:9/channel/noarch/repodata.json (Connection refused)",
+    "another address in conda_channels",
 ]
 
 
@@ -240,7 +239,6 @@ def test_addresses_that_nodes_cannot_reach_stop_the_run_all_at_once(cluster):
     cluster.vars |= ADDRESSES | {"preflight_addresses": "refuse"}
     run = cluster.play()
     run.refused(*NOT_REACHED, "What is missing on the nodes cannot be fetched, and nothing was changed")
-    assert run.said.count("cannot be fetched from") == 2
 
 
 def test_a_plan_is_printed_though_an_address_cannot_be_reached(cluster):
@@ -251,7 +249,8 @@ def test_a_plan_is_printed_though_an_address_cannot_be_reached(cluster):
 
 
 def test_what_is_installed_needs_no_address(cluster):
-    prefix = {"conda_prefix": "/srv/conda", "torch_environment": "/srv/env"}
+    there = {"conda_prefix": "/srv/conda", "conda_environment": "/srv/env", "torch_environment": "/srv/env"}
+    prefix = {**there, "deepspeed_environment": "/srv/env"}
     cluster.vars |= ADDRESSES | prefix | {"preflight_addresses": "refuse"}
     run = cluster.play(PREFLIGHT, "--limit", "node2")
     assert run.code == 0, run.output

@@ -98,9 +98,11 @@ def test_one_address_that_answers_is_enough_and_so_is_what_is_there(server: str,
     addresses = [
         Address("a", "v", "pip", [f"http://{server}/404", f"http://{server}/simple"], project="a"),
         Address("b", "v", "pip", [f"http://{server}/404"], links=[str(tmp_path)], project="b"),
+        Address("d", "v", "pip", [f"http://{server}/404"], links=[tmp_path.as_uri()], project="d"),
         Address("c", "v", "fetch", [f"http://{server}/404"], unless=[f"{tmp_path}/*"]),
     ]
-    (tmp_path / "there").touch()
+    for name in ("b-1.whl", "d-1.tar.gz"):
+        (tmp_path / name).touch()
     assert unreachable(addresses, 5, tmp_path, tmp_path, {}) == ([], [])
 
 
