@@ -85,7 +85,7 @@ def test_headers_are_those_of_the_environment_and_came_from_no_package(host, env
 def test_what_is_compiled_finds_them(head, environment, headers):
     with head.sudo("trainer"):
         made = (
-            f"cd $(mktemp -d) && printf %s {EXTENSION!r} > own.c && c++ -x c -shared -fPIC -I{headers} own.c -o own.so"
+            f"cd $(mktemp -d) && printf %b {EXTENSION!r} > own.c && c++ -x c -shared -fPIC -I{headers} own.c -o own.so"
         )
         head.check_output(f"{made} && {environment}/bin/python -c 'import own'")
 
