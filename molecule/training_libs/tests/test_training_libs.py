@@ -132,6 +132,13 @@ def test_environment_belongs_to_its_user_and_no_wheels_are_left(host):
     assert not host.file(f"{ENVIRONMENT}/.fromzero/wheels").exists
 
 
+def test_second_run_looks_once_and_changes_nothing():
+    """The test of idempotence: nothing has changed the nodes since the first run."""
+    run = play({})
+    assert run.returncode == 0, sentence(run)
+    assert recaps(run) == {(GATHERING_AND_ARGUMENTS + 1, 0, 1)}
+
+
 REFUSED = [
     (
         {"training_libs_sets": ["hellodeepspeed"]},
@@ -296,13 +303,6 @@ def test_check_mode_before_there_is_an_environment_says_what_would_come():
     run = play({"training_libs_environment": "/opt/fromzero/envs/none"}, "--check")
     assert run.returncode == 0, sentence(run)
     assert re.search(r"node2 : ok=\d+ changed=2", sentence(run))
-
-
-def test_second_run_looks_once():
-    play({"training_libs_projects": PROJECTS})
-    run = play({"training_libs_projects": PROJECTS})
-    assert run.returncode == 0, sentence(run)
-    assert recaps(run) == {(GATHERING_AND_ARGUMENTS + 1, 0, 1)}
 
 
 def test_without_wishes_nothing_is_done():
