@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sandbox import typed
 
 ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONFIG = "/opt/fromzero/etc/ds_config.json"
 JOB = """\
 import os, sys, time
@@ -65,6 +69,36 @@ def typed_as_it_stands(head, page, first=0, where="~"):
     done = head("\n".join(["set -e", f"cd {where}", *typed.blocks(ROOT / page)[first:]]))
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+def test_readme_runs_the_site_from_a_folder_of_the_users_own(host, inventory, tmp_path):
+    """Its inventory with the addresses of these nodes, its commands as they stand; what is there already stays."""
+    cluster = yaml.safe_load(inventory.read_text(encoding="utf-8"))["nodes"]
+    [shown] = re.findall(r"^```yaml\n(nodes:\n.*?)^```$", README, re.M | re.S)
+    mine = yaml.safe_load(shown)
+    assert [*mine["nodes"]["hosts"]] == [*cluster["hosts"]][:2]
+    mine["nodes"]["hosts"] = cluster["hosts"]
+    user = mine["nodes"]["vars"]["ansible_user"] = cluster["vars"].pop("ansible_user")
+    assert user == "trainer"
+    folder = tmp_path / "my-cluster"
+    (folder / "group_vars").mkdir(parents=True)
+    (folder / "hosts.yml").write_text(yaml.safe_dump(mine), encoding="utf-8")
+    # What a site with mirrors of its own says of them, and how this machine reaches its nodes.
+    site = {**cluster["vars"], "cluster_accelerator": "cpu", "hostfile_cpu_slots": 2}
+    (folder / "group_vars" / "nodes.yml").write_text(yaml.safe_dump(site), encoding="utf-8")
+    [commands] = re.findall(r"^```sh\n(ansible-playbook .*?)^```$", README, re.M | re.S)
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "ANSIBLE_FORCE_COLOR": "0"}
+    for name in [name for name in environment if name in ("ANSIBLE_CONFIG", "ANSIBLE_ROLES_PATH")]:
+        del environment[name]
+    done = subprocess.run(
+        ["sh", "-ec", commands], cwd=tmp_path, env=environment, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "Stack torch-" in done.stdout
+    # Files beside this inventory are new; on the nodes nothing changes.
+    changed = re.findall(r"^changed: \[[^\]]*\]$", done.stdout, re.M)
+    assert [line for line in changed if "-> localhost" not in line] == []
+    assert json.loads((folder / "artifacts" / "verdict.json").read_text(encoding="utf-8"))["ok"] is True
 
 
 def test_readme_works_as_it_stands(head, nodes):
