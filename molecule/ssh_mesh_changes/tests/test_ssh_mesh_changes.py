@@ -238,6 +238,37 @@ def test_a_node_that_does_not_answer_keeps_its_place(mesh: Mesh) -> None:
     assert {path: mesh.text("node1", path) for path in WHAT_OTHERS_KNOW} == before
 
 
+@contextmanager
+def sudo_with_password(mesh: Mesh, node: str) -> Iterator[None]:
+    """A node whose sudo asks for a password, which nobody has."""
+    rule = "/etc/sudoers.d/trainer"
+    container = ["docker", "exec", f"fromzero-{SCENARIO.name}-{node}", "sed", "-i"]
+    subprocess.run([*container, "s/NOPASSWD:/PASSWD:/", rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*container, "s/PASSWD:/NOPASSWD:/", rule], check=True)
+
+
+def test_a_node_without_a_sudo_password_takes_no_other_node_with_it(mesh: Mesh) -> None:
+    """It is new to all, in the run or outside of its limit, and the others ask it or its like."""
+    for node in mesh.nodes:
+        forget(mesh, node)
+    for options, code in ([], 2), (["--limit", "!node3"], 0):
+        artifacts = mesh.folder / f"unknown-{code}"
+        with sudo_with_password(mesh, LEAVER):
+            done = mesh.play(*options, "-e", f"cluster_artifacts={artifacts}")
+        assert done.returncode == code, done.stdout
+        recap = done.stdout.split("PLAY RECAP")[1]
+        assert {node: "failed=0" in line for line in recap.splitlines()[1:] for node in line.split()[:1]} == {
+            "node1": True,
+            "node2": True,
+            **({} if options else {LEAVER: False}),
+        }
+    assert mesh.play("-e", f"cluster_artifacts={artifacts}").returncode == 0
+    assert mesh.play("-e", "cluster_adopt=node1,node2,node3").returncode == 0
+
+
 def test_a_node_that_nobody_has_seen_is_named(mesh: Mesh) -> None:
     forget(mesh, "node1")
     gone = {"ansible_host": mesh.address(LEAVER), "ansible_port": 1}
