@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):
-    """Runs the module; what fails before it answers, such as a sudo that wants a password, is a result like any other.
+    """Runs the module; what fails before it answers, as sudo that wants a password does, is a result like any other.
 
     A node is also asked by another one, by delegate_to. An error would then end the node that asks, whatever failed_when
     says.
