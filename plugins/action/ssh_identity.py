@@ -12,8 +12,8 @@ from ansible.plugins.action import ActionBase
 class ActionModule(ActionBase):
     """Runs the module; what fails before it answers, as sudo that wants a password does, is a result like any other.
 
-    A node is also asked by another one, by delegate_to. An error would then end the node that asks, whatever failed_when
-    says.
+    A node is also asked by another one, by delegate_to; an error would then end the node that asks, whatever
+    failed_when says.
     """
 
     _supports_check_mode = True
