@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,3 +244,16 @@ def sshd_service() -> str:
         if any((Path(folder) / f"{name}.service").exists() for folder in _UNIT_FOLDERS):
             return name
     return ""
+
+
+def reads_old_limits(runner: Runner, service: str, limits: Path) -> bool:
+    """Whether sshd has neither started nor reloaded since its limits were written, as after a run that was cut off."""
+    _code, out, _err = runner(["systemctl", "show", service, "--property=ActiveState,StateChangeTimestampMonotonic"])
+    state = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    microseconds = state.get("StateChangeTimestampMonotonic", "")
+    if state.get("ActiveState") != "active" or not microseconds.isdigit() or not limits.exists():
+        return False
+    now, written = time.time(), limits.stat().st_mtime
+    last = now - (time.monotonic() - int(microseconds) / 1e6)
+    # A file from the future says only that a clock was set.
+    return last < written <= now

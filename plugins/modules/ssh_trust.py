@@ -19,7 +19,7 @@ description:
     addresses.
   - A file that cannot be replaced, such as C(/etc/hosts) in a container, is written in place.
   - Limits of sshd go to a file in C(/etc/ssh/sshd_config.d) after C(sshd -t) accepted them, and only where the main
-    configuration includes that folder. The module does not reload sshd.
+    configuration includes that folder. The module does not reload sshd, and says where that is still to be done.
 options:
   user:
     description: The account of the mesh. The one that the module runs as where this is empty.
@@ -102,7 +102,9 @@ backup_files:
   elements: str
   sample: ['/etc/hosts.2026-11-21@03:00:00~']
 sshd_service:
-  description: The service to reload so that changed limits count, empty where none changed or no systemd runs the node.
+  description:
+    - The service to reload so that its limits count, empty where it has read them, or where no systemd runs the node.
+    - A service that was not reloaded since an earlier run wrote them counts too, and is a change.
   returned: success
   type: str
   sample: ssh
@@ -119,6 +121,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_trust impo
     Trust,
     carry_out,
     plan,
+    reads_old_limits,
     sshd_service,
 )
 
@@ -136,11 +139,14 @@ def trust(module: AnsibleModule) -> dict[str, Any]:
                 module.set_default_selinux_context(str(landing.before.path), False)
     for warning in work.warnings:
         module.warn(warning)
+    service = sshd_service() if work.sshd else ""
+    if work.sshd and service and not work.sshd.changed:
+        service = service if reads_old_limits(module.run_command, service, work.sshd.before.path) else ""
     return {
-        "changed": bool(changed) or work.folder_changed,
+        "changed": bool(changed or service) or work.folder_changed,
         "files": [str(landing.before.path) for landing in changed],
         "backup_files": copies,
-        "sshd_service": sshd_service() if work.sshd and work.sshd.changed else "",
+        "sshd_service": service,
         "diff": [landing.diff for landing in changed],
     }
 

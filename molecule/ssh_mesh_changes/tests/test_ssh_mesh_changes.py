@@ -381,6 +381,16 @@ def test_a_key_with_a_passphrase_is_named_with_what_to_do(mesh: Mesh) -> None:
     assert "ssh-keygen -p -f" in said(done)
 
 
+def test_limits_that_a_run_was_cut_off_before_are_put_in_effect_by_the_next_one(mesh: Mesh) -> None:
+    with mesh.host(LEAVER).sudo():
+        mesh.host(LEAVER).check_output("touch /etc/ssh/sshd_config.d/10-fromzero-ssh-mesh.conf")
+    done = mesh.play()
+    assert done.returncode == 0, done.stdout
+    # The files, and the reload.
+    assert changes(done) == {"node1": 0, "node2": 0, LEAVER: 2}
+    assert changes(mesh.play()) == {"node1": 0, "node2": 0, LEAVER: 0}
+
+
 def test_sshd_with_a_broken_configuration_is_left_alone(mesh: Mesh) -> None:
     host = mesh.host("node1")
     drop_in = "/etc/ssh/sshd_config.d/10-fromzero-ssh-mesh.conf"

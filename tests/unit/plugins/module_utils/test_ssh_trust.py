@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -220,3 +221,27 @@ def test_the_hosts_file_is_copied_before_the_first_change_and_after_an_edit_of_t
     machine.land()
     assert copies() == sorted([first, edited])
     assert "mine2" in machine.read("hosts")
+
+
+# state, seconds since sshd's last change, seconds since its limits were written, whether it still has to read them
+SERVICES = [
+    ("active", 100, 50, True),
+    ("active", 50, 100, False),
+    ("inactive", 100, 50, False),
+    ("active", 100, -3600, False),
+]
+
+
+@pytest.mark.parametrize(("state", "changed", "written", "stale"), SERVICES)
+def test_limits_written_after_the_last_reload_are_not_in_effect(
+    tmp_path: Path, *, state: str, changed: int, written: int, stale: bool
+) -> None:
+    limits = tmp_path / "limits.conf"
+    limits.touch()
+    os.utime(limits, (time.time() - written,) * 2)
+    answer = f"ActiveState={state}\nStateChangeTimestampMonotonic={int((time.monotonic() - changed) * 1e6)}\n"
+    assert trust.reads_old_limits(lambda _argv: (0, answer, ""), "ssh", limits) is stale
+
+
+def test_limits_of_an_unknown_service_are_taken_as_they_are(tmp_path: Path) -> None:
+    assert trust.reads_old_limits(lambda _argv: (1, "", "no such unit"), "ssh", tmp_path / "none") is False
