@@ -42,6 +42,18 @@ options:
       owner:
         description: The account that this file belongs to, where it differs from O(owner).
         type: str
+      merge:
+        description:
+          - The file has lines of the form C(NAME=VALUE), and those that others have added for other names stay.
+          - What counts as added is known from O(record).
+        type: bool
+        default: false
+      secret:
+        description:
+          - Values of C(NAME=VALUE) lines may be secrets. They are in no message, no difference and no result, and
+            permissions that are there already are not widened.
+        type: bool
+        default: false
   owner:
     description: The account that the files and new folders belong to. By default the one that runs the module.
     type: str
@@ -100,7 +112,7 @@ files:
       type: str
       sample: /job/hostfile
     content:
-      description: What the file held before the task; empty where there was none.
+      description: What the file held before the task; empty where there was none, and for a secret one.
       type: str
       sample: "node1 slots=2\n"
     exists:
@@ -116,7 +128,9 @@ files:
 """
 
 import json
+import stat
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +141,14 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files im
     Judgement,
     Record,
     digest,
+    is_lossless,
     judge,
     judge_removal,
     left_over,
+    lines_record,
+    merged,
+    values,
+    without_values,
 )
 
 
@@ -164,10 +183,39 @@ def _write(module: AnsibleModule, path: Path, content: str, owner: str | None) -
     module.atomic_move(file.name, str(real))
 
 
+def _lines_key(path: str) -> str:
+    return f"{path} lines"
+
+
+def _written_lines(path: str, present: str | None, record: Record | None) -> str | None:
+    """The sums of the lines that were written last, of an earlier release's record too, which has the whole only."""
+    if record is None:
+        return None
+    if present is not None and record.get(path) == digest(present):
+        return lines_record(present)
+    return record.get(_lines_key(path))
+
+
 def _judge(entry: dict[str, Any], present: str | None, record: Record | None) -> Judgement:
     if entry["state"] == "absent":
         return judge_removal(entry["path"], present, record)
-    return judge(entry["path"], present, entry["content"], record)
+    judgement = judge(entry["path"], present, entry["content"], record)
+    # A file that was there before us is kept whatever happens to it.
+    ours = entry["path"] in (record or {})
+    if (
+        entry["merge"]
+        and ours
+        and is_lossless(present, entry["content"], _written_lines(entry["path"], present, record))
+    ):
+        return replace(judgement, by_hand=False)
+    return judgement
+
+
+def _mode(entry: dict[str, Any], path: Path) -> str:
+    """The permissions to set; those of a secret file are not widened."""
+    if not entry["secret"] or not path.exists():
+        return str(entry["mode"])
+    return f"{int(entry['mode'], 8) & stat.S_IMODE(path.stat().st_mode):04o}"
 
 
 def _apply(module: AnsibleModule, entry: dict[str, Any], record: Record | None) -> tuple[dict[str, Any], bool, Any]:
@@ -175,7 +223,7 @@ def _apply(module: AnsibleModule, entry: dict[str, Any], record: Record | None) 
     path, gone = Path(entry["path"]), entry["state"] == "absent"
     wanted = None if gone else entry["content"]
     owner = entry["owner"] or module.params["owner"]
-    present = _read(path)
+    present, mode = _read(path), _mode(entry, path)
     judgement = _judge(entry, present, record)
     changed, backup = judgement.write, ""
     if judgement.write and not module.check_mode:
@@ -187,16 +235,35 @@ def _apply(module: AnsibleModule, entry: dict[str, Any], record: Record | None) 
             path.unlink()
         else:
             _write(module, path, entry["content"], owner)
+    shown = without_values if entry["secret"] else str
     if judgement.write and judgement.by_hand:
         keeping = f"it is kept as {backup}" if backup else "it would be kept as a copy"
-        module.warn(f"{path} was edited by hand; {keeping}. The difference:\n{judgement.difference}")
+        module.warn(f"{path} was edited by hand; {keeping}. The difference:\n{shown(judgement.difference)}")
     if wanted is not None and path.exists():
         changed = module.set_owner_if_different(str(path), owner, changed)
-        changed = module.set_mode_if_different(str(path), entry["mode"], changed)
+        changed = module.set_mode_if_different(str(path), mode, changed)
     after = wanted if judgement.write else present
-    difference = {"before_header": str(path), "after_header": str(path), "before": present or "", "after": after or ""}
-    result = {"path": str(path), "content": present or "", "exists": present is not None}
+    difference = {
+        "before_header": str(path),
+        "after_header": str(path),
+        "before": shown(present or ""),
+        "after": shown(after or ""),
+    }
+    result = {"path": str(path), "content": "" if entry["secret"] else present or "", "exists": present is not None}
     return {**result, "by_hand": judgement.by_hand, "backup": backup}, changed, difference
+
+
+def _completed(module: AnsibleModule, entry: dict[str, Any], record: Record | None) -> dict[str, Any]:
+    """A file with what others have added, and its secrets kept out of what Ansible prints."""
+    entry = {"merge": False, "secret": False, "owner": None, **entry}
+    path = Path(entry["path"])
+    if entry["secret"]:
+        module.no_log_values.update(values(f"{_read(path) or ''}\n{entry['content'] or ''}"))
+    if not entry["merge"] or entry["content"] is None:
+        return entry
+    present = _read(path)
+    added = merged(present, entry["content"], _written_lines(entry["path"], present, record))
+    return {**entry, "content": added, "own": entry["content"]}
 
 
 def _renewed(entries: list[dict[str, Any]], record: Record) -> Record:
@@ -204,7 +271,8 @@ def _renewed(entries: list[dict[str, Any]], record: Record) -> Record:
     gone = {entry["path"] for entry in entries if entry["state"] == "absent"}
     kept = {path: summed for path, summed in record.items() if path not in gone}
     written = {entry["path"]: entry["content"] for entry in entries if entry["path"] not in gone}
-    return {**kept, **{path: digest(content) for path, content in written.items() if content is not None}}
+    lines = {_lines_key(entry["path"]): lines_record(entry["own"]) for entry in entries if "own" in entry}
+    return {**kept, **{path: digest(content) for path, content in written.items() if content is not None}, **lines}
 
 
 def _remember(module: AnsibleModule, path: Path, record: Record, renewed: Record) -> bool:
@@ -231,6 +299,8 @@ def main() -> None:
                     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                     "mode": {"type": "str", "default": "0644"},
                     "owner": {"type": "str"},
+                    "merge": {"type": "bool", "default": False},
+                    "secret": {"type": "bool", "default": False},
                 },
             },
             "owner": {"type": "str"},
@@ -243,8 +313,9 @@ def main() -> None:
     record = _read_record(recorded) if recorded else None
     entries = list(module.params["files"])
     obsolete = left_over(record or {}, {entry["path"] for entry in entries}, module.params["whole_folders"])
-    entries += [{"path": path, "content": None, "state": "absent", "owner": None} for path in obsolete]
+    entries += [{"path": path, "content": None, "state": "absent"} for path in obsolete]
     try:
+        entries = [_completed(module, entry, record) for entry in entries]
         done = []
         for entry in entries:
             with about(Path(entry["path"])):

@@ -219,6 +219,24 @@ def test_an_edit_by_hand_is_kept_and_shown():
     assert "node2 slots=7" in sudo("cat /job/hostfile.*~")
 
 
+def test_a_token_of_the_user_stays_closed_and_unseen():
+    """Added by hand to the file of variables, beside one in the inventory, and everything that a run can print."""
+    variables = "/home/trainer/.deepspeed_env"
+    sudo(f"echo HF_TOKEN=hf_of_the_user >> {variables}; chmod 600 {variables}")
+    ours = {"hostfile_environment": {"WANDB_API_KEY": "key_of_the_site"}, "hostfile_cpu_threads": 3}
+    done = play("--diff", "-vvv", "--extra-vars", json.dumps(ours))
+    assert done.returncode == 0, done.stdout
+    assert "hf_of_the_user" not in done.stdout + done.stderr
+    assert "key_of_the_site" not in done.stdout.split("TASK [fromzero.deepspeed.hostfile : Write the launch files]")[1]
+    assert "was edited by hand" not in done.stderr
+    lines = sudo(f"cat {variables}").splitlines()
+    assert {"HF_TOKEN=hf_of_the_user", "WANDB_API_KEY=key_of_the_site", "OMP_NUM_THREADS=3"} <= {*lines}
+    assert sudo(f"stat -c '%a %U' {variables} {ETC}/torchrun.env").splitlines() == ["600 trainer"] * 2
+    done = play()
+    assert "WANDB" not in sudo(f"cat {variables}")
+    assert "HF_TOKEN=hf_of_the_user" in sudo(f"cat {variables}")
+
+
 def test_a_change_of_ours_is_no_edit_by_hand():
     done = play("-e", '{"hostfile_cpu_slots": 5}')
     assert "edited by hand" not in done.stdout + done.stderr

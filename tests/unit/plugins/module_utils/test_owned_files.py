@@ -7,9 +7,14 @@ import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files import (
     digest,
+    is_lossless,
     judge,
     judge_removal,
     left_over,
+    lines_record,
+    merged,
+    values,
+    without_values,
 )
 
 PATH = "/job/hostfile"
@@ -72,3 +77,34 @@ LEFT = [
 @pytest.mark.parametrize(("named", "folders", "expected"), LEFT)
 def test_what_was_written_below_a_folder_and_is_not_named_any_more_is_left_over(named, folders, expected):
     assert left_over(RECORD, named, folders) == expected
+
+
+WRITTEN = lines_record("A=1\nB=2\n")
+# what is there, what is wanted, what was written last, what comes of it, whether it has all lines of others
+MERGED = [
+    (None, "A=1\n", None, "A=1\n", True),
+    ("A=1\nB=2\n", "A=1\n", WRITTEN, "A=1\n", True),
+    ("A=1\nB=2\nHF_TOKEN=x\n", "A=3\nC=4\n", WRITTEN, "A=3\nC=4\nHF_TOKEN=x\n", True),
+    ("A=1\nB=2\nHF_TOKEN=x", "A=1\nB=2\n", WRITTEN, "A=1\nB=2\nHF_TOKEN=x\n", True),
+    ("A=9\nB=2\n", "A=1\nB=2\n", WRITTEN, "A=1\nB=2\n", False),
+    ("A=1\n# mine\n\n", "A=1\n", WRITTEN, "A=1\n", False),
+    ("HF_TOKEN=x\n", "A=1\n", None, "A=1\nHF_TOKEN=x\n", True),
+]
+
+
+@pytest.mark.parametrize(("present", "wanted", "written", "after", "lossless"), MERGED)
+def test_lines_of_others_stay(present, wanted, written, after, lossless):
+    assert merged(present, wanted, written) == after
+    assert is_lossless(present, after, written) is lossless
+    # What was written and merged is right the next time.
+    assert merged(after, wanted, lines_record(wanted)) == after
+
+
+def test_values_are_left_out_of_what_is_shown():
+    text = "--- /x\n+++ written now\n-HF_TOKEN=hf_abc\n+export A='b c'\n DS=1\n@@ -1 +1 @@\n"
+    shown = "--- /x\n+++ written now\n-HF_TOKEN=...\n+export A=...\n DS=...\n@@ -1 +1 @@\n"
+    assert without_values(text) == shown
+
+
+def test_what_may_be_a_secret_is_long_and_no_path():
+    assert values("HF_TOKEN='hf_abcdefgh'\nN=1\nHOME=/a/long/path\nW=wandb-key-1\n") == ["hf_abcdefgh", "wandb-key-1"]
