@@ -14,7 +14,8 @@ description:
 positional: _input, facts
 options:
   _input:
-    description: What M(fromzero.deepspeed.environment_info) returns, of which C(prefix), C(python) and C(headers) are read.
+    description:
+      - What M(fromzero.deepspeed.environment_info) returns, of which C(prefix), C(python) and C(headers) are read.
     type: dict
     required: true
   facts:

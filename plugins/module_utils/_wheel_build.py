@@ -325,8 +325,8 @@ def _lacking(wish: Wish, node: Node, find: Callable[[str], str | None]) -> list[
         minor = ".".join(node.python.split(".")[:2])
         found.append(
             f"Python {node.python} in {wish.prefix} has no headers (Python.h); install them (Debian, Ubuntu: "
-            f"python{minor}-dev; RHEL: python{minor}-devel, or python3-devel for the system's own Python), or create the "
-            "environment with conda, whose Python includes them."
+            f"python{minor}-dev; RHEL: python{minor}-devel, or python3-devel for the system's own Python), or create "
+            "the environment with conda, whose Python includes them."
         )
     if "setuptools" not in node.packages:
         found.append(f"setuptools is not in {wish.prefix}; install it there.")

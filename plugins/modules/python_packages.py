@@ -16,10 +16,10 @@ description:
   - Indexes and folders that the node is configured with keep serving; what a task names comes on top. Because uv does
     not read pip's configuration (C(pip.conf), C(PIP_*)), it is handed to uv, unless uv has indexes of its own
     (C(UV_*), C(uv.toml)).
-  - What an installer was cut off in, by a power loss, a full disk, a kill or its time limit, does not count as installed.
-    It is installed again, also where it is only needed by what is asked for. While an installer works, the file
-    C(.fromzero/installing) is in the environment; where an earlier one is found, each file is held against what the wheel
-    has.
+  - What an installer was cut off in, by a power loss, a full disk, a kill or its time limit, does not count as
+    installed. It is installed again, also where it is only needed by what is asked for. While an installer works, the
+    file C(.fromzero/installing) is in the environment; where an earlier one is found, each file is held against what
+    the wheel has.
   - One installer works in an environment at a time; a second task waits for the first.
 options:
   prefix:

@@ -54,7 +54,7 @@ def inventories():
     """(where, ini or yml, text) of each that is shown or shipped."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        shown = [(kind[:1] == "i" and "ini" or "yml", dedented(block)) for _margin, kind, block in FENCE.findall(text)]
+        shown = [("ini" if kind == "ini" else "yml", dedented(block)) for _margin, kind, block in FENCE.findall(text)]
         shown += [("ini", dedented(block)) for block in indented_sections(FENCE.sub("\n", text))]
         for number, (kind, block) in enumerate(shown, 1):
             if is_inventory(kind, block):
