@@ -68,6 +68,16 @@ def _ending(finished: Finished, timeout: float) -> str:
     return f"ended the interpreter (exit status {finished.rc})"
 
 
+def _remedy(section: str) -> str:
+    """What helps where files of a package are gone; torchvision and torchaudio are told with their torch."""
+    if section not in ("torch", "deepspeed", "apex"):
+        return ""
+    return (
+        f" Where a part of {section} itself is missing, remove the folder {section}-*.dist-info from the site-packages "
+        "there and run the playbook again, which installs it again."
+    )
+
+
 def ask(
     run: Runner, prefix: str, sections: Sequence[str], environment: Mapping[str, str], timeout: float = 120
 ) -> Answers:
@@ -93,7 +103,7 @@ def ask(
         if "facts" in answer:
             answers.facts[section] = answer["facts"]
         else:
-            answers.errors[section] = f"{section} is of no use in {prefix}: {answer['error']}."
+            answers.errors[section] = f"{section} is of no use in {prefix}: {answer['error']}.{_remedy(section)}"
     silent = [name for name in sections if name not in answers.facts and name not in answers.errors]
     if silent and not answers.facts and not answers.errors and silent[0] == "packages":
         raise EnvironmentMissing(

@@ -143,6 +143,7 @@ def test_library_that_does_not_import_is_a_sentence_with_its_reason(prefix: Path
     facts = _describe(prefix, Interpreter(_basic(torch="2.13.0"), Finished(0, failure)), ["torch"])
     assert facts["torch"] == {}
     assert "libcudart.so.13" in facts["errors"][0]
+    assert "remove the folder torch-*.dist-info" in facts["errors"][0]
 
 
 def test_what_is_not_installed_is_not_imported(prefix: Path) -> None:
