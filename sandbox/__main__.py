@@ -40,7 +40,10 @@ def main() -> int:
     type_ = verbs.add_parser("type", help="type what pages of the documentation say on the head of a cluster")
     type_.add_argument("inventory", type=Path)
     type_.add_argument("pages", type=Path, nargs="+", metavar="PAGE")
-    verbs.add_parser("prepare", help="make what all clusters share: the engine, the image, the stand-in, the wheels")
+    prepare = verbs.add_parser(
+        "prepare", help="make what clusters share: the engine, the image, the stand-in, the wheels"
+    )
+    prepare.add_argument("--bare", action="store_true", help="the engine and the image alone")
     down = verbs.add_parser("down", help="remove a cluster")
     down.add_argument("name")
     verbs.add_parser("clean", help="remove all clusters, the images and what was built")
@@ -66,7 +69,9 @@ def main() -> int:
             say("\nLog in: " + shlex.join(typed.login(arguments.inventory)))
         elif arguments.verb == "prepare":
             engine.ensure()
-            offers.toolkit(offers.nvidia(offers.wheels(offers.conda(nodes.Cluster("none", 0, image.ensure())))))
+            bare = nodes.Cluster("none", 0, image.ensure())
+            if not arguments.bare:
+                offers.toolkit(offers.nvidia(offers.wheels(offers.conda(bare))))
         elif engine.answers():
             for name in [arguments.name] if arguments.verb == "down" else nodes.names():
                 nodes.down(name)

@@ -65,9 +65,9 @@ def test_all_passes_with_a_line_for_each_and_a_table(
     assert ci.main(["--beside", "unit", "lint"]) == 0
     output = capsys.readouterr().out
     assert "noise" not in output
-    assert all(f"{name:<24} passed in " in output for name in ("prepare", "lint", "unit", "quick", "slow"))
+    assert all(f"{name:<24} passed in " in output for name in ("image", "prepare", "lint", "unit", "quick", "slow"))
     assert "budget s" in output
-    assert output.endswith("5 passed, 0 failed\n")
+    assert output.endswith("6 passed, 0 failed\n")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_fails_is_shown_with_its_log_and_the_rest_goes_on(
     output = capsys.readouterr().out
     assert f"{failing:<24} FAILED in " in output
     assert f"{failing} broke" in output
-    assert output.endswith(f"3 passed, 1 failed: {failing}\n")
+    assert output.endswith(f"4 passed, 1 failed: {failing}\n")
 
 
 def test_no_scenario_begins_where_what_all_share_cannot_be_made(
@@ -94,7 +94,20 @@ def test_no_scenario_begins_where_what_all_share_cannot_be_made(
     assert ci.main([]) == 1
     output = capsys.readouterr().out
     assert "no engine" in output
-    assert output.endswith("0 passed, 1 failed: prepare\n")
+    assert output.endswith("0 passed, 1 failed: image\n")
+
+
+def test_what_needs_nothing_prepared_begins_at_once_and_alone_where_that_fails(
+    ci: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "molecule" / "slow" / "molecule.yml").write_text("ansible: {env: {SANDBOX_WITH: wheels}}\n")
+    program(tmp_path, "molecule", f"echo $3 >> {tmp_path}/begun")
+    # What is prepared waits for a scenario, so it would never end if scenarios waited for it.
+    wait = f"for second in 1 2 3 4 5 6 7 8; do [ -e {tmp_path}/begun ] && exit 1; sleep 1; done"
+    program(tmp_path, "python", f'[ "$4" = --bare ] || {{ {wait}; }}')
+    assert ci.main([]) == 1
+    assert (tmp_path / "begun").read_text() == "quick\n"
+    assert capsys.readouterr().out.endswith("2 passed, 1 failed: prepare\n")
 
 
 def test_over_budget_is_said_and_fails_nothing(
