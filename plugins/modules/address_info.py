@@ -57,7 +57,7 @@ options:
   timeout:
     description: Seconds for all addresses together.
     type: float
-    default: 5
+    default: 15
 extends_documentation_fragment:
   - fromzero.deepspeed.attributes.read_only
 """
@@ -120,7 +120,7 @@ def main() -> None:
                     "unless": texts,
                 },
             },
-            "timeout": {"type": "float", "default": 5},
+            "timeout": {"type": "float", "default": 15},
         },
         supports_check_mode=True,
     )
