@@ -11,9 +11,10 @@ import argparse
 import re
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sandbox import engine, image, nodes, offers, typed
+from sandbox import engine, image, nodes, offers, prepared, typed
 from sandbox.shell import SandboxError, run
 
 NAME = "bench-launch"
@@ -56,6 +57,7 @@ def measure(count: int) -> Sequence[str]:
     """One row of the table; the cluster is removed afterwards."""
     engine.ensure()
     cluster = offers.wheels(offers.conda(nodes.Cluster(NAME, count, image.ensure())))
+    cluster = replace(cluster, image=prepared.ensure("stack"))
     try:
         inventory = nodes.up(cluster)
         run(["ansible-playbook", "site.yml", "-i", str(inventory), *EXTRA])
