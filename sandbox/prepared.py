@@ -58,7 +58,7 @@ def ensure(name: str, distribution: str = image.DEFAULT) -> str:
     bare = image.ensure(distribution)
     base = ensure(preparation.base, distribution) if preparation.base else bare
     with _alone(name):
-        # What is offered is made for the bare image; made for this one it would be made anew.
+        # What is offered belongs to the bare image; for this one it would be built once more.
         cluster = nodes.Cluster(f"prepared-{name}", 1, bare, distribution=distribution)
         for offer in preparation.offers:
             cluster = offers.BY_NAME[offer](cluster)

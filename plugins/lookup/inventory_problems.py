@@ -12,7 +12,7 @@ description:
   - Judges groups, names, addresses, C(cluster_*) variables and the variables of all roles of this collection, without
     a connection to any node. Variables that decide the one stack of the cluster must not contradict each other.
   - A variable whose value cannot be evaluated before facts are gathered is passed over; its role judges it later.
-  - A value that ends in a comment is told with its place, since C([nodes:vars]) of an INI inventory takes a comment
+  - A value that ends in a comment is reported with its place, since C([nodes:vars]) of an INI inventory takes a comment
     behind a value as part of it. Passwords and arguments of ssh are left alone.
   - Warns about variables that nothing reads but that are spelt almost like one of the collection's.
   - Says so where C(--limit) leaves no node; all nodes are judged anyway.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import configparser
 import http.client
+import importlib
 import os
 import re
 import ssl
@@ -20,8 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Where pip looks by itself, and what conda puts before the name of a channel.
-_PYPI = "https://pypi.org/simple"
+# What conda puts before the name of a channel.
 _CONDA = "https://conda.anaconda.org"
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 _PAGES = {
@@ -40,7 +40,7 @@ _TOOL_PROXY = {
 class Pip:
     """What pip on the node is configured to use, as far as it matters for reaching its indexes."""
 
-    places: Sequence[str] = (_PYPI,)
+    places: Sequence[str] = ()
     more: Sequence[str] = ()
     links: Sequence[str] = ()
     proxy: str = ""
@@ -70,6 +70,14 @@ def shown(url: str) -> str:
     return re.sub(r"^([a-z+]+://)[^/@]*@", r"\1", url)
 
 
+def default_index() -> str:
+    """Where pip looks by itself; empty where this Python has no pip that could say so."""
+    try:
+        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
+    except (ImportError, AttributeError):
+        return ""
+
+
 def pip_settings(environment: Mapping[str, str], files: Iterable[Path]) -> Pip:
     """What pip's files say, the later ones over the earlier, and the environment over all."""
     read: dict[str, str] = {}
@@ -93,7 +101,7 @@ def pip_settings(environment: Mapping[str, str], files: Iterable[Path]) -> Pip:
     )
     alone = read.get("no-index", "").lower() in ("1", "true", "yes", "on")
     return Pip(
-        places=() if alone else (read.get("index-url", _PYPI),),
+        places=() if alone else tuple(filter(None, [read.get("index-url") or default_index()])),
         more=() if alone else tuple(read.get("extra-index-url", "").split()),
         links=tuple(read.get("find-links", "").split()),
         proxy=read.get("proxy", ""),
@@ -110,7 +118,7 @@ def pip_files(environment: Mapping[str, str], home: Path) -> list[Path]:
 
 
 def own_proxy(tool: str, root: Path) -> str | None:
-    """The file in which a tool is told of a proxy that nothing else knows; null where there is none."""
+    """The file that names a proxy for one tool alone; null where there is none."""
     patterns, line = _TOOL_PROXY.get(tool, ((), re.compile("")))
     for pattern in patterns:
         for path in sorted(root.glob(pattern)):
@@ -219,6 +227,10 @@ def unreachable(
             unknown.append(f"{address.what}: not looked at, since {proxy} names a proxy for {address.tool} alone.")
         else:
             wanted.append((address, pages(address, pip)))
+            if not wanted[-1][1]:
+                unknown.append(
+                    f"{address.what}: not looked at, since no pip is installed yet that could name its index."
+                )
     # A file needs no network, and where one answers, nothing else needs to.
     reasons = {
         (address.tool, url): "" if _there(str(path)) else "no such file"

@@ -69,7 +69,7 @@ def _ending(finished: Finished, timeout: float) -> str:
 
 
 def _remedy(section: str) -> str:
-    """What helps where files of a package are gone; torchvision and torchaudio are told with their torch."""
+    """What helps where files of a package are gone; torchvision and torchaudio are reported with their torch."""
     if section not in ("torch", "deepspeed", "apex"):
         return ""
     return (

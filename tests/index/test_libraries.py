@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pip._internal.models.index import PyPI
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_sources import of_pip
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import parse
@@ -43,7 +44,6 @@ PAIRS = [
 # What most people who fine-tune would name together.
 TOGETHER = [("nlp", "deepspeed_chat"), ("deepspeed_chat", "lora"), ("nlp", "fastchat")]
 TWO_TIMES = ["torch-2.0-cu117", "torch-2.13-cu130"]
-PYPI = "https://pypi.org/simple"
 KEPT_SECONDS = 3600
 Resolved = Callable[[tuple[str, ...], str], dict[str, set[str]]]
 
@@ -65,7 +65,7 @@ def _places(folder: Path) -> list[str]:
     An index is asked once for each project, not once for each of a hundred resolutions: many tell uv to keep nothing.
     """
     sources = of_pip(sys.prefix, os.environ)
-    indexes = [(url, "false") for url in sources.extra_index_urls] + [(sources.index_url or PYPI, "true")]
+    indexes = [(url, "false") for url in sources.extra_index_urls] + [(sources.index_url or PyPI.simple_url, "true")]
     kept = f'{{ api = "max-age={KEPT_SECONDS}", files = "max-age={KEPT_SECONDS}" }}'
     lines = [f'[[index]]\nurl = "{url}"\ndefault = {last}\ncache-control = {kept}\n' for url, last in indexes]
     configuration = folder / "uv.toml"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import http.server
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils import _addresses
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._addresses import (
     Address,
     Pip,
@@ -133,22 +135,40 @@ def test_nothing_is_said_of_a_tool_with_a_proxy_of_its_own(tmp_path: Path, tool:
 
 
 PIP = [
-    ({}, "", Pip()),
+    ({}, "", Pip(places=("http://default/simple",))),
     ({}, "[global]\nindex-url = http://a/simple\nextra-index-url =\n  http://b\n  http://c\n",
      Pip(places=("http://a/simple",), more=("http://b", "http://c"))),
     ({"PIP_INDEX_URL": "http://e"}, "[global]\nindex-url = http://a\n", Pip(places=("http://e",))),
-    ({}, "[install]\nno-index = true\nfind-links = /opt/wheels\n", Pip(places=(), links=("/opt/wheels",))),
-    ({"PIP_PROXY": "http://p"}, "[global]\ncert = /ca.crt\n", Pip(proxy="http://p", cert="/ca.crt")),
-    ({}, "no section\n", Pip()),
+    ({}, "[install]\nno-index = true\nfind-links = /srv/wheels\n", Pip(places=(), links=("/srv/wheels",))),
+    ({"PIP_PROXY": "http://p"}, "[global]\ncert = /ca.crt\n",
+     Pip(places=("http://default/simple",), proxy="http://p", cert="/ca.crt")),
+    ({}, "no section\n", Pip(places=("http://default/simple",))),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("environment", "text", "wanted"), PIP)
 def test_pip_is_configured_by_files_and_the_environment(
-    tmp_path: Path, environment: dict[str, str], text: str, wanted: Pip
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], text: str, wanted: Pip
 ) -> None:
+    monkeypatch.setattr(_addresses, "default_index", lambda: "http://default/simple")
     (tmp_path / "pip.conf").write_text(text, encoding="utf-8")
     assert pip_settings(environment, [tmp_path / "missing", tmp_path / "pip.conf"]) == wanted
+
+
+def test_the_index_of_pip_is_what_pip_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _addresses.default_index().startswith("https://")
+    monkeypatch.setitem(sys.modules, "pip._internal.models.index", None)
+    assert _addresses.default_index() == ""
+
+
+def test_without_a_pip_its_index_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_addresses, "default_index", lambda: "")
+    wanted = [Address("ninja", "v", "pip", project="ninja")]
+    environment = {"PIP_CONFIG_FILE": "/dev/null", "XDG_CONFIG_HOME": str(tmp_path)}
+    monkeypatch.setattr(_addresses, "pip_files", lambda *_arguments: [])
+    found, [sentence] = unreachable(wanted, 5, tmp_path, tmp_path, environment)
+    assert found == []
+    assert sentence == "ninja: not looked at, since no pip is installed yet that could name its index."
 
 
 def test_pip_reads_the_files_of_the_account_over_those_of_the_system() -> None:
@@ -160,7 +180,7 @@ def test_pip_reads_the_files_of_the_account_over_those_of_the_system() -> None:
 
 LOOKED_AT = [
     (Address("x", "v", "pip", ["http://a/whl/"], project="torch"), "http://a/whl/torch/"),
-    (Address("x", "v", "pip", project="deepspeed"), "https://pypi.org/simple/deepspeed/"),
+    (Address("x", "v", "pip", project="deepspeed"), "http://index/simple/deepspeed/"),
     (Address("x", "v", "conda", ["conda-forge"]), "https://conda.anaconda.org/conda-forge/noarch/repodata.json"),
     (Address("x", "v", "conda", ["file:///c"]), "file:///c/noarch/repodata.json"),
     (Address("x", "v", "dnf", ["http://a/"]), "http://a/repodata/repomd.xml"),
@@ -172,4 +192,4 @@ LOOKED_AT = [
 
 @pytest.mark.parametrize(("address", "page"), LOOKED_AT)
 def test_what_is_looked_at_is_what_the_tool_reads_first(address: Address, page: str) -> None:
-    assert pages(address, Pip())[0] == page
+    assert pages(address, Pip(places=("http://index/simple",)))[0] == page
