@@ -188,10 +188,10 @@ def _lines_key(path: str) -> str:
 
 
 def _written_lines(path: str, present: str | None, record: Record | None) -> str | None:
-    """The sums of the lines that were written last, of an earlier release's record too, which has the whole only."""
+    """The sums of the lines that were written last; an earlier release has recorded the whole file only."""
     if record is None:
         return None
-    if present is not None and record.get(path) == digest(present):
+    if _lines_key(path) not in record and present is not None and record.get(path) == digest(present):
         return lines_record(present)
     return record.get(_lines_key(path))
 
@@ -255,7 +255,7 @@ def _apply(module: AnsibleModule, entry: dict[str, Any], record: Record | None) 
 
 def _completed(module: AnsibleModule, entry: dict[str, Any], record: Record | None) -> dict[str, Any]:
     """A file with what others have added, and its secrets kept out of what Ansible prints."""
-    entry = {"merge": False, "secret": False, "owner": None, **entry}
+    entry = {"merge": False, "secret": False, "owner": None, "mode": "0644", **entry}
     path = Path(entry["path"])
     if entry["secret"]:
         module.no_log_values.update(values(f"{_read(path) or ''}\n{entry['content'] or ''}"))
