@@ -45,7 +45,7 @@ def test_lines_of_the_user_stay_from_run_to_run_and_are_never_shown(tmp_path, wr
         assert path.read_text() == after
         assert "hf_of_the_user" not in said
         assert "long_enough" not in said
-        assert "by hand" not in said
+        assert json.loads(said)["files"][0]["by_hand"] is False
     assert json.loads(write(variables(path, "A=3\n")))["changed"] is False
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not [*tmp_path.glob("env.*~")]
@@ -68,8 +68,10 @@ def test_a_change_by_hand_of_a_line_of_ours_is_reported_without_its_value(tmp_pa
     write(variables(path, "A=1\n"))
     path.write_text("A=something_secret\n")
     said = write(variables(path, "A=1\n"))
-    assert "was edited by hand" in said
+    assert json.loads(said)["files"][0]["by_hand"] is True
     assert "something_secret" not in said
+    [copy] = tmp_path.glob("env.*~")
+    assert copy.read_text() == "A=something_secret\n"
     assert path.read_text() == "A=1\n"
 
 
