@@ -47,7 +47,6 @@ class Run:
         self.said = re.sub(r"\s+", " ", self.output)
         self.record = record
         self.began = began
-        self.seconds = time.time() - began
         self.changed = sum(map(int, re.findall(r"changed=(\d+)", done.stdout)))
 
     @property
@@ -165,9 +164,8 @@ def test_every_node_gets_the_plan_with_its_own_part_only(whole: Run) -> None:
     assert "node2 reads 2.13.0 proprietary cuda alone" in whole.said
 
 
-def test_a_look_takes_seconds_and_leaves_no_trace_on_a_node(host: Any, whole: Run) -> None:
+def test_a_look_leaves_no_trace_on_a_node(host: Any, whole: Run) -> None:
     assert whole.changed == 0
-    assert whole.seconds < 60
     with host.sudo():
         assert host.check_output(f"find /etc /opt /srv /usr /lib/modules -xdev -type f -newermt @{whole.began}") == ""
 
