@@ -181,11 +181,12 @@ def test_another_minor_version_is_refused_unless_it_is_allowed(nodes):
 def test_package_that_has_only_the_name_is_named_and_replaced(nodes):
     other = f"{SITE}/apex-0.9.8.dev0.dist-info"
     metadata = r"Metadata-Version: 2.1\nName: apex\nVersion: 0.9.8.dev0\n"
-    files = "".join(rf"apex-0.9.8.dev0.dist-info/{name},,\n" for name in ("METADATA", "RECORD"))
+    files = "".join(rf"apex-0.9.8.dev0.dist-info/{name},,\n" for name in ("METADATA", "INSTALLER", "RECORD"))
     for host in nodes:
         host.check_output(f"{ENVIRONMENT}/bin/pip uninstall --yes apex")
         host.check_output(
             f"mkdir {other} && printf '{metadata}' > {other}/METADATA && printf '{files}' > {other}/RECORD"
+            f" && echo pip > {other}/INSTALLER"
         )
         host.check_output(f"chown -R trainer: {other} {ENVIRONMENT}")
     run = succeeds(play({}))
