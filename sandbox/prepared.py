@@ -19,11 +19,11 @@ from sandbox.reach import reached
 from sandbox.shell import BUILD, ROOT, run, say, works
 
 PLAYBOOKS = ROOT / "molecule" / "shared"
-# What belongs to one node, or grows old: a node gets its own when it boots, when it is admitted, or from its mirror.
+# What belongs to one node: it gets its own when it boots, and when it is admitted.
 STRIP = f"""
 set -eu
 rm -rf /etc/ssh/ssh_host_* /home/{nodes.USER}/.ssh/* /home/{nodes.USER}/.ansible /root/.ansible
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/apt/archives/*.deb /var/log/journal/*
+rm -rf /var/cache/apt/archives/*.deb /var/log/journal/*
 rm -f /var/lib/dbus/machine-id
 : > /etc/machine-id
 """

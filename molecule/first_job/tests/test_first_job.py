@@ -17,12 +17,14 @@ ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONFIG = "/opt/fromzero/etc/ds_config.json"
 JOB = """\
-import os, sys, time
+import os, signal, sys, time
 rank = int(os.environ["RANK"])
 print("rank", rank, sys.argv[2:], flush=True)
 if sys.argv[-1] == "raise" and rank == 3:
     raise ValueError("no more data")
-if sys.argv[-1] in ("raise", "wait"):
+if sys.argv[-1] == "kill" and rank == 3:
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[-1] in ("raise", "kill", "wait"):
     time.sleep(300)
 """
 
@@ -71,7 +73,7 @@ def typed_as_it_stands(head, page, first=0, where="~"):
     return done.stdout
 
 
-def test_readme_runs_the_site_from_a_folder_of_the_users_own(host, inventory, tmp_path):
+def test_readme_runs_the_site_from_a_folder_of_the_users_own(head, inventory, tmp_path):
     """Its inventory with the addresses of these nodes, its commands as they stand; what is there already stays."""
     cluster = yaml.safe_load(inventory.read_text(encoding="utf-8"))["nodes"]
     [shown] = re.findall(r"^```yaml\n(nodes:\n.*?)^```$", README, re.M | re.S)
@@ -153,6 +155,22 @@ def test_a_rank_that_fails_ends_the_run_and_is_named(head):
     assert done.returncode == 1
     assert "Rank 3 on node2 failed first: exit code 1" in done.stderr
     assert "ds-launch:     ValueError: no more data" in done.stderr
+    assert left(head) == []
+
+
+def test_a_config_that_differs_is_named(head):
+    change = "ssh node2 'cp {0} kept.json && echo >> {0}'"
+    back = "ssh node2 'cp kept.json {0}'"
+    launch = "cd ~/job && ds-launch train.py --deepspeed --deepspeed_config {0}; echo code $?"
+    done = head("; ".join([change, launch, back]).format(CONFIG))
+    assert done.stdout == "code 2\n"
+    assert f"{CONFIG} (the argument {CONFIG}) has another content on node2 than here" in done.stderr
+
+
+def test_a_rank_that_is_killed_is_named(head):
+    done = head("cd ~/job && ds-launch --sync train.py kill")
+    assert done.returncode == 137
+    assert "Rank 3 on node2 failed first: ended by SIGKILL" in done.stderr
     assert left(head) == []
 
 
