@@ -13,6 +13,8 @@ from sandbox.shell import SandboxError, run, say, works
 RECIPE = Path(__file__).parent / "image"
 OWNER = "fromzero"
 REPOSITORY = f"{OWNER}/node"
+# All nodes share what zip_bytecode.py keeps: a volume, and where it is on them.
+BYTECODE = (f"{OWNER}-zip-bytecode", "/var/cache/zip-bytecode")
 DEFAULT = "debian12"
 # Distribution -> its image in a registry, and the codename of its release.
 DISTRIBUTIONS = {DEFAULT: ("debian:12", "bookworm"), "debian13": ("debian:13", "trixie")}
@@ -35,12 +37,15 @@ def ensure(distribution: str = DEFAULT) -> str:
 
 
 def remove() -> None:
-    """Remove every node image and the systems that they were built from."""
+    """Remove every node image, the systems that they were built from, and the bytecode that nodes share."""
+    if not engine.answers():
+        return
     listing = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={OWNER}/*"]
     # By name: an image that others were made from cannot be removed by its number before those.
-    names = run(listing).split() if engine.answers() else []
+    names = run(listing).split()
     if names:
         run(["docker", "image", "rm", "--force", *names])
+    works(["docker", "volume", "rm", BYTECODE[0]])
 
 
 def _recipe_digest() -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from sandbox import world
+from sandbox import image, world
 from sandbox.gpus import node as host
 from sandbox.gpus.files import CREATED, SIMULATOR
 from sandbox.shell import BUILD, SandboxError, run, say, works
@@ -187,6 +187,7 @@ def _start(cluster: Cluster, node: str, subnet: IPv4Network) -> None:
             *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
             *("--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--shm-size", "1g"),
             *(word for source, target in mounts.items() for word in ("--volume", f"{source}:{target}:ro")),
+            *("--volume", ":".join(image.BYTECODE)),
             *(word for name, value in world.proxies().items() for word in ("--env", f"{name}={value}")),
             cluster.image,
         ]
