@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-SLOTS = 2
+SLOTS = 1
 
 
 @pytest.fixture
