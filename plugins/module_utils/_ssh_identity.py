@@ -47,6 +47,7 @@ Runner = Callable[[Sequence[str]], tuple[int, str, str]]
 # What known_hosts can carry without a second meaning.
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:%-]*$|[0-9A-Fa-f:]+$")
 OUR_COMMENT = "fromzero.deepspeed"
+SHARED_COMMENT = f"{OUR_COMMENT}-shared"
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,14 @@ class Wish:
     :param private_key: the text of the key to use instead of one of the node's own, or empty.
     :param rotate: have a new key wait beside the one in use.
     :param switch: put the waiting key into use.
+    :param shared: other nodes have the same key.
     """
 
     key_type: str = "ed25519"
     private_key: str = ""
     rotate: bool = False
     switch: bool = False
+    shared: bool = False
 
 
 @dataclass
@@ -183,23 +186,36 @@ class _Keys:
         if not self._check:
             _write_new(path, text if text.endswith("\n") else f"{text}\n", 0o600)
 
-    def publish(self, path: Path, public: str) -> bool:
-        """Makes the .pub file say what the private key says; a strange one is kept as a copy."""
+    def comment(self, path: Path) -> str:
+        """What the .pub file says of a key beside the key itself; empty where there is none."""
+        try:
+            return comment_of(_public_file(path).read_text(encoding="utf-8", errors="replace"))
+        except FileNotFoundError:
+            return ""
+
+    def publish(self, path: Path, public: str, shared: bool) -> bool:
+        """Makes the .pub file say what the private key says; a strange one is kept as a copy.
+
+        A key that this collection made, or brought, is marked where nodes share it.
+        """
         target = _public_file(path)
         try:
             found: str | None = target.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             found = None
+        ours = found is not None and comment_of(found).startswith(OUR_COMMENT)
         if found is not None:
             try:
-                if parse_public_key(found) == public:
+                marked = not ours or not shared or comment_of(found).startswith(SHARED_COMMENT)
+                if parse_public_key(found) == public and marked:
                     return False
             except ValueError:
                 pass
         if not self._check:
-            if found is not None and not comment_of(found).startswith(OUR_COMMENT):
+            if found is not None and not ours:
                 keep_copy(target)
-            _write_new(target, f"{public} {OUR_COMMENT}@{os.uname().nodename}\n", 0o644)
+            comment = SHARED_COMMENT if shared else OUR_COMMENT
+            _write_new(target, f"{public} {comment}@{os.uname().nodename}\n", 0o644)
         return True
 
     def switch(self) -> None:
@@ -260,7 +276,7 @@ def _ensure(pair: KeyPair, keys: _Keys, wish: Wish) -> None:
         keys.write(after, wish.private_key)
         pair.changes.append(f"{after} is the shared key, in use after the switch")
         following = given
-    elif wish.rotate and not given and following is None:
+    elif (wish.rotate or _parts(keys, wish)) and not given and following is None:
         keys.generate(after, wish.key_type)
         pair.changes.append(f"{after} is a new key, in use after the switch")
         following = keys.public_half(after)
@@ -268,10 +284,17 @@ def _ensure(pair: KeyPair, keys: _Keys, wish: Wish) -> None:
         keys.switch()
         pair.changes.append(f"{path} is the key that waited")
         current, following = following, None
+    newest = given or following or current
     for file, public in ((path, current), (after, following)):
-        if public is not None and file.exists() and keys.publish(file, public):
+        shared = wish.shared and public == newest
+        if public is not None and file.exists() and keys.publish(file, public, shared):
             pair.changes.append(f"{_public_file(file)} says what {file} says")
     pair.public_keys = [key for key in (current, following) if key]
+
+
+def _parts(keys: _Keys, wish: Wish) -> bool:
+    """Whether the key in use was shared, and is to be the node's own again."""
+    return not wish.shared and not wish.switch and keys.comment(keys.path).startswith(SHARED_COMMENT)
 
 
 def _public_of_text(text: str) -> str:

@@ -82,6 +82,17 @@ def write_roster(records: Sequence[Record]) -> str:
     return f'{{\n  "nodes": [\n{lines}\n  ]\n}}\n' if records else '{\n  "nodes": []\n}\n'
 
 
+def left_with_key_of(name: str, members: Iterable[str], stored: str) -> list[str]:
+    """Nodes that are no longer members, and whose key is that of a member.
+
+    :param stored: the text of the roster of an earlier run.
+    """
+    records = read_roster(stored)
+    keys = set(records[name]["public_keys"]) if name in records else set()
+    staying = set(members)
+    return [other for other, record in records.items() if other not in staying and keys & set(record["public_keys"])]
+
+
 def _plain(record: Mapping[str, Any]) -> Record:
     return {name: record[name] for name in FIELDS}
 

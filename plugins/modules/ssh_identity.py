@@ -15,6 +15,8 @@ description:
   - A usable key that is there is adopted. One with a passphrase ends the module with what to do about it.
   - A new key never replaces one in use at once. It waits beside it, as C(id_ed25519.next), until the module is called
     with O(switch=true); both public keys are given back until then.
+  - A key that nodes share is marked in its public file. Where neither O(private_key) nor O(return_private_key) is
+    given, a new key of the node's own waits beside it.
   - Public host keys are read from the node's own files, so over the connection that Ansible trusts.
   - Root acts with the rights of the account in its home.
 options:
@@ -38,6 +40,11 @@ options:
     description: Have a new key wait beside the one in use.
     type: bool
     default: false
+  roster:
+    description:
+      - The file of M(fromzero.deepspeed.ssh_roster) on the control node. Where a node in it is not in O(members) any
+        more and has the key of this one, O(rotate) is true.
+    type: path
   switch:
     description: Put the waiting key into use. Where the key in use was not made by this module, a copy of it is kept.
     type: bool
@@ -215,6 +222,7 @@ def identity(module: AnsibleModule) -> dict[str, Any]:
         private_key=given["private_key"] or "",
         rotate=given["rotate"],
         switch=given["switch"],
+        shared=bool(given["private_key"]) or given["return_private_key"],
     )
     look = look_at_network(module) if given["find_address"] and not given["address"] else None
     pair = ensure_key_pair(account, wish, module.run_command, module.check_mode)
@@ -249,6 +257,7 @@ def main() -> None:
             "private_key": {"type": "str", "no_log": True},
             "return_private_key": {"type": "bool", "default": False, "no_log": False},
             "rotate": {"type": "bool", "default": False},
+            "roster": {"type": "path"},
             "switch": {"type": "bool", "default": False},
             "host_key_types": {"type": "list", "elements": "str", "choices": TYPES, "default": TYPES, "no_log": False},
             "system": {"type": "bool", "default": True},

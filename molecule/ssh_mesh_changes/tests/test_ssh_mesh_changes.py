@@ -366,9 +366,26 @@ def test_the_shared_key_is_rotated_as_one(mesh: Mesh) -> None:
     assert after.isdisjoint(before.values())
 
 
+def test_a_node_that_left_with_the_shared_key_loses_its_access(mesh: Mesh) -> None:
+    before = mesh.keys()
+    done = mesh.play("-e", "ssh_mesh_shared_key=true", node3=None)
+    assert done.returncode == 0, done.stdout
+    assert "node3 left the cluster with the key of node1, which a new one replaces." in said(done)
+    assert mesh.host(LEAVER).run(f"{SSH} node1 true || exit 1").rc == 1
+    after = mesh.keys()
+    assert after["node1"] == after["node2"] != before["node1"]
+    assert mesh.play("-e", "ssh_mesh_shared_key=true").returncode == 0
+    assert set(mesh.keys().values()) == {after["node1"]}
+
+
 def test_nodes_part_again_from_a_shared_key(mesh: Mesh) -> None:
-    assert mesh.play("-e", "ssh_mesh_rotate=true").returncode == 0
-    assert len(set(mesh.keys().values())) == len(mesh.nodes)
+    before = mesh.keys()
+    done = mesh.play()
+    assert done.returncode == 0, done.stdout
+    after = set(mesh.keys().values())
+    assert len(after) == len(mesh.nodes)
+    assert after.isdisjoint(before.values())
+    assert changes(mesh.play()) == dict.fromkeys(mesh.nodes, 0)
 
 
 def test_a_key_with_a_passphrase_is_named_with_what_to_do(mesh: Mesh) -> None:

@@ -184,6 +184,44 @@ def test_a_shared_key_waits_where_another_key_is_in_use(account: Account, tmp_pa
     assert ensure(account, Wish(switch=True)).public_keys == pair.public_keys[1:]
 
 
+def test_a_key_that_is_no_longer_shared_gives_way_to_one_of_the_nodes_own(account: Account, tmp_path: Path) -> None:
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "shared")])
+    wish = Wish(private_key=(tmp_path / "shared").read_text(encoding="utf-8"), shared=True)
+    shared = ensure(account, wish).public_keys
+    parted = ensure(account)
+    assert parted.public_keys[0] == shared[0]
+    assert len(parted.public_keys) == 2
+    assert ensure(account).changes == []
+    assert ensure(account, Wish(switch=True)).public_keys == parted.public_keys[1:]
+    assert ensure(account).changes == []
+
+
+def test_the_key_of_the_head_gives_way_too_after_it_was_shared(account: Account) -> None:
+    own = ensure(account).public_keys
+    sharing = ensure(account, Wish(shared=True))
+    assert (sharing.public_keys, len(sharing.changes)) == (own, 1)
+    assert ensure(account, Wish(shared=True)).changes == []
+    assert len(ensure(account).public_keys) == 2
+
+
+def test_a_key_made_by_hand_stays_although_it_was_shared(account: Account, by_hand: Path) -> None:
+    public = by_hand.with_suffix(".pub").read_text(encoding="utf-8")
+    assert ensure(account, Wish(shared=True)).changes == []
+    assert ensure(account).changes == []
+    assert by_hand.with_suffix(".pub").read_text(encoding="utf-8") == public
+
+
+def test_the_own_key_is_not_marked_while_a_shared_one_waits(account: Account, tmp_path: Path) -> None:
+    ensure(account)
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "shared")])
+    ensure(account, Wish(private_key=(tmp_path / "shared").read_text(encoding="utf-8"), shared=True))
+    marks = [
+        comment_of((account.ssh / name).read_text(encoding="utf-8"))
+        for name in ("id_ed25519.pub", "id_ed25519.next.pub")
+    ]
+    assert [mark.startswith(identity.SHARED_COMMENT) for mark in marks] == [False, True]
+
+
 @pytest.mark.parametrize("text", ["no key", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"])
 def test_a_shared_key_that_cannot_be_used_is_refused(account: Account, text: str) -> None:
     with pytest.raises(SshError, match="The shared private key"):

@@ -113,3 +113,23 @@ def test_nodes_that_are_missing_or_have_no_address_are_named() -> None:
 def test_networks_are_listed_once_and_addresses_stand_in() -> None:
     fresh = [record("n1"), record("n2"), record("n3", network=""), record("n4", network="", address="")]
     assert roster.merge(["n1", "n2", "n3", "n4"], [], fresh, "").networks == ["10.0.0.0/24", "10.0.0.3"]
+
+
+SHARING = roster.write_roster(
+    [record("n1", "shared"), record("n2", "shared"), record("n3"), record("n4", "shared", "next")]
+)
+# the member; the members now; the stored text, who left with its key
+LEAVERS = {
+    "nobody left": ("n1", ["n1", "n2", "n3", "n4"], SHARING, []),
+    "one that had the key": ("n1", ["n1", "n3", "n4"], SHARING, ["n2"]),
+    "one that had the key in use beside a waiting one": ("n2", ["n1", "n2", "n3"], SHARING, ["n4"]),
+    "one with a key of its own": ("n1", ["n1", "n2", "n4"], SHARING, []),
+    "a first run": ("n1", ["n1"], "", []),
+    "a member that nobody has seen": ("n9", ["n9"], SHARING, []),
+    "a damaged file": ("n1", ["n1"], "{ not json", []),
+}
+
+
+@pytest.mark.parametrize(("name", "members", "stored", "left"), LEAVERS.values(), ids=LEAVERS.keys())
+def test_who_left_with_the_key_of_a_member(name: str, members: list[str], stored: str, left: list[str]) -> None:
+    assert roster.left_with_key_of(name, members, stored) == left
