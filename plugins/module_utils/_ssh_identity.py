@@ -22,6 +22,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account im
     home_problems,
     own_ssh_folder,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_door import Door
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import beside, keep_copy
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import (
     SshError,
@@ -310,9 +311,12 @@ def _public_of_text(text: str) -> str:
     return public
 
 
-def host_keys(types: Sequence[str]) -> list[str]:
+def host_keys(types: Sequence[str], offered: Callable[[str], list[str]] = lambda _type: []) -> list[str]:
     """The public host keys that this node's sshd shows, of the first wanted type that it has.
 
+    A file that is there may be of a type that sshd does not offer, as under a policy that allows certain ones only.
+
+    :param offered: the keys of a type that sshd itself offers; where it offers none of any type, the files count alone.
     :raises SshError: none can be read.
     """
     files = host_key_files(list(all_directives(SSHD_CONFIG)))
@@ -322,6 +326,11 @@ def host_keys(types: Sequence[str]) -> list[str]:
             found.append(parse_public_key(read_text(file)))
         except ValueError:
             continue
+    for key_type in types:
+        keys = prefer_host_keys(found, [key_type])
+        shown = offered(key_type) if keys else []
+        if set(keys) & set(shown):
+            return [key for key in keys if key in shown]
     chosen = prefer_host_keys(found, types)
     if not chosen:
         raise SshError(
@@ -332,26 +341,32 @@ def host_keys(types: Sequence[str]) -> list[str]:
 
 
 def node_record(
-    given: Mapping[str, Any], public_keys: Sequence[str], link: Mapping[str, Any] | None = None
+    given: Mapping[str, Any], public_keys: Sequence[str], door: Door, link: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What other nodes need to know of this one.
 
-    :param given: the parameters C(name, address, network, interface, also, port, host_key_types).
+    :param given: the parameters C(name, address, network, interface, also, port, connection_port, host_key_types).
+    :param door: where sshd listens on this node.
     :param link: C(address, network) as seen on the node, where no address was given.
     :raises SshError: the host keys cannot be read.
     """
     also = [name for name in dict.fromkeys(given["also"]) if _HOST.match(name) and not is_loopback(name)]
     address, network = (link["address"], link["network"]) if link else (given["address"], given["network"])
+    port = given["port"] or door.port
     if not (address or given["network"] or given["interface"]):
         # An address that Ansible can use is a guess, so never one against what was asked for.
         address, network = next((name for name in also if is_address(name)), ""), ""
+        port = given["port"] or given["connection_port"]
+    elif port != given["connection_port"] and not given["port"]:
+        # A port of another machine leads here, as into a container, and the names that go with it lead there.
+        also = []
     return {
         "name": given["name"],
         "address": address,
         "network": network,
         "names": own_names(read_text(HOSTS), os.uname().nodename),
         "also": [name for name in also if name not in (address, "localhost")],
-        "port": given["port"],
+        "port": port,
         "public_keys": list(public_keys),
-        "host_keys": host_keys(given["host_key_types"]),
+        "host_keys": host_keys(given["host_key_types"], door.offered),
     }

@@ -15,6 +15,15 @@ from typing import Callable
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import MEMORY, SYSTEM_FOLDER
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import about
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import Account, acting_as, own_ssh_folder
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_effective import (
+    Configuration,
+    Overrule,
+    Wanted,
+    asking_as,
+    led_by,
+    overrule,
+    peers_of,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import Landing, land, see
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_text import (
     HOSTS,
@@ -41,6 +50,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._sshd_config im
     sshd_limits,
     sshd_problem,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._sshd_login import login_problems
 
 Runner = Callable[[Sequence[str]], tuple[int, str, str]]
 DROP_IN = "10-fromzero-ssh-mesh.conf"
@@ -58,6 +68,7 @@ class Trust:
     :param known_hosts: lines for ssh's known_hosts.
     :param authorized_keys: lines for the account's authorized_keys.
     :param ssh_config: lines for ssh's configuration, empty where the defaults lead to every node.
+    :param key: the account's private key, empty where what ssh does with all this is not to be asked.
     :param memory: what the node remembers of its cluster, empty where it shall not.
     :param hosts: lines for /etc/hosts, None where that file is not ours to write.
     :param address: the node's own address between nodes.
@@ -70,6 +81,7 @@ class Trust:
     known_hosts: str
     authorized_keys: str
     ssh_config: str
+    key: str = ""
     memory: str = ""
     hosts: str | None = None
     address: str = ""
@@ -117,18 +129,34 @@ def _memory(path: Path, text: str, trust: Trust, mode: int) -> list[Landing]:
     return [Landing(before=see(path), text=text or None, mode=mode, ours=True)] if trust.memory else []
 
 
-def _account_files(account: Account, trust: Trust, config_here: bool) -> list[Landing]:
+def _overrule(account: Account, trust: Trust) -> Overrule:
+    """What makes the mesh's settings count, whatever else ssh is configured to do."""
+    if not trust.key:
+        return Overrule()
+    path = account.ssh / "config"
+    with acting_as(account):
+        configuration = Configuration(user=foreign(read_text(path), str(path)), ours=trust.ssh_config)
+    wanted = Wanted(
+        account=account,
+        key=Path(trust.key),
+        known_hosts=KNOWN_HOSTS if trust.system else account.ssh / "known_hosts",
+        everyone=trust.system,
+        peers=peers_of(trust.known_hosts),
+        led=led_by(trust.ssh_config),
+    )
+    return overrule(configuration, wanted, asking_as(account))
+
+
+def _config(account: Account, lines: str) -> Landing:
+    """Our lines before all others; the last one ends their scope, so that what follows means what it meant."""
+    block = f"{lines}Host *\n" if lines else ""
+    return _block(account.ssh / "config", block, mode=None, new_mode=0o600, first=True)
+
+
+def _account_files(account: Account, trust: Trust) -> list[Landing]:
     return [
         _block(account.ssh / "authorized_keys", trust.authorized_keys, mode=0o600, new_mode=0o600),
         _block(account.ssh / "known_hosts", "" if trust.system else trust.known_hosts, mode=None, new_mode=0o600),
-        _block(
-            account.ssh / "config",
-            # The last line ends the scope of ours, so that what follows means what it meant.
-            f"{trust.ssh_config}Host *\n" if config_here and trust.ssh_config else "",
-            mode=None,
-            new_mode=0o600,
-            first=True,
-        ),
         *_memory(account.ssh / MEMORY, "" if trust.system else trust.memory, trust, mode=0o600),
     ]
 
@@ -163,8 +191,25 @@ def _hosts(trust: Trust, warnings: list[str]) -> Landing:
     )
 
 
+def _sshd() -> str | None:
+    return next((name for name in _SSHD if os.access(name, os.X_OK)), None)
+
+
+def _login_problems(account: Account, trust: Trust, runner: Runner) -> list[str]:
+    """Sentences about what keeps the other nodes out of the account; sshd itself answers root alone."""
+    sshd = _sshd()
+    if trust.system and sshd:
+        code, out, _err = runner(
+            [sshd, "-T", "-C", f"user={account.name},host=node,addr={trust.address or '127.0.0.1'}"]
+        )
+        if code == 0:
+            return login_problems(account, out)
+    problem = authorized_keys_problem(list(all_directives(SSHD_CONFIG)))
+    return [problem] if problem else []
+
+
 def _limits(trust: Trust, runner: Runner, warnings: list[str]) -> Landing | None:
-    sshd = next((name for name in _SSHD if os.access(name, os.X_OK)), None)
+    sshd = _sshd()
     if sshd is None:
         warnings.append("No sshd was found on this node, so its limits were left alone; install openssh-server.")
         return None
@@ -199,12 +244,18 @@ def plan(account: Account, trust: Trust, runner: Runner, check: bool) -> Plan:
     :raises SshError: the files of the account are out of reach, or a block of ours is damaged.
     """
     found = Plan(folder_changed=own_ssh_folder(account, check))
-    problem = authorized_keys_problem(list(all_directives(SSHD_CONFIG)))
-    if problem:
-        found.warnings.append(problem)
+    found.warnings += _login_problems(account, trust, runner)
     drop_in = trust.system and includes_folder(read_text(SSH_CONFIG), SSH_FOLDER)
+    overruled = _overrule(account, trust)
+    found.warnings += overruled.problems
     with acting_as(account):
-        found.own = _account_files(account, trust, config_here=not drop_in)
+        config = _config(account, overruled.lines + ("" if drop_in else trust.ssh_config))
+        found.own = [*_account_files(account, trust), config]
+    if overruled.lines and config.changed:
+        found.warnings.append(
+            f"{' and '.join(overruled.causes)} would keep ssh on this node from reaching the others as "
+            f"'{account.name}'; lines at the top of {config.before.path} decide for the nodes instead."
+        )
     if trust.system:
         found.system = [
             *_memory(SYSTEM_MEMORY, trust.memory, trust, mode=0o644),

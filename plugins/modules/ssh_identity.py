@@ -17,7 +17,8 @@ description:
     with O(switch=true); both public keys are given back until then.
   - A key that nodes share is marked in its public file. Where neither O(private_key) nor O(return_private_key) is
     given, a new key of the node's own waits beside it.
-  - Public host keys are read from the node's own files, so over the connection that Ansible trusts.
+  - Public host keys are read from the node's own files, so over the connection that Ansible trusts. Of these, only
+    such are given back as the node's sshd offers.
   - Root acts with the rights of the account in its home.
 options:
   user:
@@ -100,7 +101,16 @@ options:
     elements: str
     default: []
   port:
-    description: The port of the node's sshd.
+    description:
+      - The port of the node's sshd as other nodes see it.
+      - 0 means the one that this connection came to, else the one that sshd's configuration names. It is not that of
+        Ansible where a port of another machine leads to the node, as into a container.
+    type: int
+    default: 0
+  connection_port:
+    description:
+      - The port that Ansible connects to. Where it leads to another one on the node, the names in O(also) are left out,
+        as they are those of the machine before it.
     type: int
     default: 22
 attributes:
@@ -189,6 +199,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._network_gather
     source,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import account_named, acting_as
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_door import find_door
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_identity import (
     Wish,
     ensure_key_pair,
@@ -229,7 +240,8 @@ def identity(module: AnsibleModule) -> dict[str, Any]:
     if pair.changes and not module.check_mode and module.selinux_enabled():
         for file in [account.ssh, *account.ssh.glob("id_*")]:
             module.set_default_selinux_context(str(file), False)
-    record = node_record(given, pair.public_keys, look["link"] if look else None)
+    door = find_door(module.run_command)
+    record = node_record(given, pair.public_keys, door, look["link"] if look else None)
     remembered = load_memory(memory_path(given["system"], account.home))
     result: dict[str, Any] = {
         "changed": bool(pair.changes),
@@ -269,7 +281,8 @@ def main() -> None:
             "interface": {"type": "str", "default": ""},
             "peer": {"type": "str", "default": ""},
             "also": {"type": "list", "elements": "str", "default": []},
-            "port": {"type": "int", "default": 22},
+            "port": {"type": "int", "default": 0},
+            "connection_port": {"type": "int", "default": 22},
         },
         supports_check_mode=True,
     )

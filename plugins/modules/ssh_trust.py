@@ -18,6 +18,8 @@ description:
     only by O(hostname_on_loopback=false), C(127.0.1.1) lines with the node's own name, and its name on other loopback
     addresses.
   - A file that cannot be replaced, such as C(/etc/hosts) in a container, is written in place.
+  - What of sshd's own configuration keeps the other nodes out of the account is named in warnings, as C(sshd -T) has
+    it.
   - Limits of sshd go to a file in C(/etc/ssh/sshd_config.d) after C(sshd -t) accepted them, and only where the main
     configuration includes that folder. The module does not reload sshd, and says where that is still to be done.
 options:
@@ -41,6 +43,14 @@ options:
     required: true
   ssh_config:
     description: Lines for the configuration of ssh. Empty where its defaults lead to every node.
+    type: str
+    default: ''
+  key:
+    description:
+      - The account's private key. Ssh is then asked, C(ssh -G), what it would do for every name of O(known_hosts).
+        Where other lines of its configuration undo the mesh's, such as a C(Host *) with an C(IdentityFile) of the
+        user's, lines for the nodes are put at the top of C(~/.ssh/config), and a warning names what they overrule.
+      - Empty leaves this out.
     type: str
     default: ''
   memory:
@@ -160,6 +170,7 @@ def main() -> None:
             "known_hosts": {"type": "str", "required": True},
             "authorized_keys": {"type": "str", "required": True, "no_log": False},
             "ssh_config": {"type": "str", "default": ""},
+            "key": {"type": "str", "default": "", "no_log": False},
             "memory": {"type": "str", "default": ""},
             "hosts": {"type": "str"},
             "address": {"type": "str", "default": ""},

@@ -73,6 +73,27 @@ def test_ssh_leads_to_the_port_of_the_inventory(host):
         assert connection[3] == str(port)
 
 
+def test_a_port_of_another_machine_is_none_of_the_nodes(host):
+    assert "40023" not in host.file("/etc/ssh/ssh_known_hosts").content_string
+    assert "\nport 22\n" in host.check_output("ssh -G node2")
+
+
+def test_only_a_host_key_that_sshd_offers_is_known(host):
+    known = host.check_output("ssh-keygen -F '[node3]:2222' -f /etc/ssh/ssh_known_hosts")
+    assert "ecdsa-sha2-nistp256" in known
+    assert "ssh-ed25519" not in known
+
+
+def test_settings_of_the_user_and_of_the_system_stay_in_effect_for_other_hosts(host):
+    """For the nodes ours count, as the tests above show."""
+    lines = {
+        "node1": ["user ada", f"identityfile {HOME}/.ssh/cluster"],
+        "node2": ["globalknownhostsfile /var/lib/sss/pubconf/known_hosts"],
+        "node3": ["user trainer"],
+    }[host.backend.host]
+    assert set(lines) <= set(host.check_output("ssh -G elsewhere").replace("~", HOME).splitlines())
+
+
 def test_private_files_are_private(host):
     modes = {
         ".ssh": 0o700,

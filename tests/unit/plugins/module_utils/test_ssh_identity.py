@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import os
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account im
     acting_as,
     home_problems,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_door import Door
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import SshError, comment_of
 
 Wish = identity.Wish
@@ -270,7 +272,8 @@ def test_nobody_but_root_acts_for_another(account: Account, monkeypatch: pytest.
         pass
 
 
-GIVEN = {"name": "n1", "network": "", "interface": "", "port": 22, "host_key_types": ["ed25519"]}
+GIVEN = {"name": "n1", "network": "", "interface": "", "port": 0, "connection_port": 22, "host_key_types": ["ed25519"]}
+DOOR = Door("10.0.0.1", 22, lambda _argv: (0, "", ""))
 LINK = {"address": "10.0.0.1", "network": "10.0.0.0/24"}
 ADDRESSES = {
     "given": ("10.0.0.1", ["10.0.0.1"], None, "10.0.0.1", []),
@@ -287,17 +290,66 @@ ADDRESSES = {
 @pytest.mark.parametrize("case", ADDRESSES.values(), ids=ADDRESSES.keys())
 def test_a_record_has_what_others_can_use(case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     address, also, link, kept, others = case
-    monkeypatch.setattr(identity, "host_keys", lambda types: ["ssh-ed25519 E"])
-    record = identity.node_record({**GIVEN, "address": address, "also": also}, ["ssh-ed25519 U"], link)
+    monkeypatch.setattr(identity, "host_keys", lambda types, offered: ["ssh-ed25519 E"])
+    record = identity.node_record({**GIVEN, "address": address, "also": also}, ["ssh-ed25519 U"], DOOR, link)
     assert (record["address"], record["also"]) == (kept, others)
     assert (record["public_keys"], record["host_keys"]) == (["ssh-ed25519 U"], ["ssh-ed25519 E"])
 
 
 @pytest.mark.parametrize("asked", [{"network": "10.0.0.0/24"}, {"interface": "eth9"}])
 def test_no_address_is_guessed_against_what_was_asked(asked: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "host_keys", lambda types: ["ssh-ed25519 E"])
-    record = identity.node_record({**GIVEN, **asked, "address": "", "also": ["203.0.113.1"]}, [])
+    monkeypatch.setattr(identity, "host_keys", lambda types, offered: ["ssh-ed25519 E"])
+    record = identity.node_record({**GIVEN, **asked, "address": "", "also": ["203.0.113.1"]}, [], DOOR)
     assert (record["address"], record["also"]) == ("", ["203.0.113.1"])
+
+
+# the port that is set, that of sshd on the node, that of Ansible, what was seen of the address; the port, other names
+PORTS = {
+    "the usual one": ((0, 22, 22, LINK), (22, ["gate"])),
+    "sshd listens elsewhere": ((0, 2222, 2222, LINK), (2222, ["gate"])),
+    "a port of another machine leads here": ((0, 22, 40023, LINK), (22, [])),
+    "and no address was seen": ((0, 22, 40023, None), (40023, ["gate"])),
+    "one that is set": ((2200, 22, 40023, LINK), (2200, ["gate"])),
+}
+
+
+@pytest.mark.parametrize(("given_here", "found"), PORTS.values(), ids=PORTS.keys())
+def test_the_port_is_that_of_sshd_where_the_address_is_the_nodes_own(
+    given_here: tuple[int, int, int, Any], found: tuple[int, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, own, ansible, link = given_here
+    chosen, also = found
+    monkeypatch.setattr(identity, "host_keys", lambda types, offered: ["ssh-ed25519 E"])
+    given = {**GIVEN, "address": "", "port": port, "connection_port": ansible, "also": ["203.0.113.1", "gate"]}
+    record = identity.node_record(given, [], replace(DOOR, port=own), link)
+    assert record["port"] == chosen
+    assert [name for name in record["also"] if name != "203.0.113.1"] == also
+
+
+def public(algorithm: str) -> str:
+    blob = len(algorithm).to_bytes(4, "big") + algorithm.encode() + b"the rest"
+    return f"{algorithm} {base64.b64encode(blob).decode()}"
+
+
+KEYS = {"ed25519": public("ssh-ed25519"), "ecdsa": public("ecdsa-sha2-nistp256"), "rsa": public("ssh-rsa")}
+# what sshd offers by type; the type of the key that is made known
+OFFERS = {
+    "all": (KEYS, "ed25519"),
+    "what a policy leaves": ({"ecdsa": KEYS["ecdsa"], "rsa": KEYS["rsa"]}, "ecdsa"),
+    "sshd does not answer": ({}, "ed25519"),
+    "a key that is in no file": ({"ed25519": "ssh-ed25519 another"}, "ed25519"),
+}
+
+
+@pytest.mark.parametrize(("offered", "chosen"), OFFERS.values(), ids=OFFERS.keys())
+def test_only_a_host_key_that_sshd_offers_is_made_known(
+    offered: dict[str, str], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {f"/etc/ssh/ssh_host_{name}_key.pub": key for name, key in KEYS.items()}
+    monkeypatch.setattr(identity, "all_directives", lambda _path: [])
+    monkeypatch.setattr(identity, "read_text", lambda path: texts[str(path)])
+    found = identity.host_keys([*KEYS], lambda name: [offered[name]] if name in offered else [])
+    assert found == [KEYS[chosen]]
 
 
 def test_a_node_without_readable_host_keys_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,8 @@ def cluster(tmp_path, environment):
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     variables = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(home), "PWD": str(job)}
     variables.pop("XDG_STATE_HOME", None)
-    command = [sys.executable, "-I", str(PROGRAM), str(tmp_path / "settings.json")]
+    # As in a terminal: tests that are run by nohup would leave ds-launch without SIGHUP.
+    command = ["env", "--default-signal=HUP", sys.executable, "-I", str(PROGRAM), str(tmp_path / "settings.json")]
 
     class Cluster:
         folder, path = job, tmp_path
