@@ -28,6 +28,8 @@ CONNECTION = (
     "ansible_shell_executable", "ansible_shell_type", "ansible_ssh_executable", "ansible_ssh_host", "ansible_ssh_port",
     "ansible_ssh_private_key_file", "ansible_ssh_user", "ansible_timeout", "ansible_user",
 )  # fmt: skip
+# Words of DeepSpeed's hostfile and command line, and the variables that say the same.
+_WORDS_OF_DEEPSPEED = {"slots": "hostfile_slots", "num_gpus": "hostfile_slots", "master_port": "hostfile_master_port"}
 _COMMENT = re.compile(r"[ \t]+#.*")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _NAMED_AT_ONCE = 5
@@ -292,6 +294,8 @@ def misspelt(names: Iterable[str], known: Iterable[str], prefixes: Iterable[str]
     found = []
     for name in sorted(set(names) - set(ours)):
         near = difflib.get_close_matches(name, ours, 1, 0.75 if name.startswith(starts) else 0.9)
+        if _WORDS_OF_DEEPSPEED.get(name) in ours:
+            near = [_WORDS_OF_DEEPSPEED[name]]
         if near:
             found.append(f"Nothing reads the variable {name}; {near[0]} may be meant.")
     return found

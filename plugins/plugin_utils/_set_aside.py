@@ -26,6 +26,10 @@ _UNREACHED = (
 # The same about a node that it cannot use.
 _UNUSABLE = (
     (
+        r"^The folder \S+ cannot be created there",
+        "see there with 'df -h' and 'touch' whether the home of the account is missing, full or read-only",
+    ),
+    (
         r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found",
         "install Python 3.9 or newer on it or set ansible_python_interpreter",
     ),
@@ -44,6 +48,8 @@ _UNUSABLE = (
 _NOT_RUN = (126, 127)
 # ssh shouts about it for fifteen lines.
 _CHANGED_KEY = re.compile(r"IDENTIFICATION HAS CHANGED.*?Offending (?P<kind>\S+ )?key in (?P<place>\S+)", re.DOTALL)
+# Ansible's own advice, to use another folder, leads away from the cause.
+_NO_FOLDER = re.compile(r"Failed to create temporary directory.*?mkdir -p \W*echo (?P<folder>\S+)", re.DOTALL)
 _NOISE = re.compile(r"^(Task failed: )?(Action failed: |Module failed: )?")
 
 
@@ -87,6 +93,9 @@ def reason(result: Mapping[str, Any]) -> str:
     changed_key = _CHANGED_KEY.search(said)
     if changed_key:
         return f"Its {changed_key['kind'] or ''}host key is not the one in {changed_key['place']}"
+    no_folder = _NO_FOLDER.search(said)
+    if no_folder:
+        return f"The folder {no_folder['folder']} cannot be created there"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return _NOISE.sub("", "; ".join(lines), count=1).rstrip(".") or "it gave no reason"
 

@@ -71,9 +71,16 @@ def test_settings_of_others_stay(host):
     assert "\nNCCL_SOCKET_IFNAME=eth\n" in host.file("/etc/nccl.conf").content_string
 
 
-def test_the_file_that_was_there_is_kept_as_it_was(host):
-    copies = host.check_output("ls /etc/nccl.conf.*~").split()
-    assert host.file(copies[0]).content_string == "NCCL_TOPO_FILE=/opt/topology.xml\nNCCL_SOCKET_IFNAME=eth\n"
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/etc/nccl.conf", "NCCL_TOPO_FILE=/opt/topology.xml\nNCCL_SOCKET_IFNAME=eth\n"),
+        ("/etc/environment", "SITE=north\n"),
+    ],
+)
+def test_a_file_that_was_there_is_kept_as_it_was(host, path, content):
+    copies = host.check_output(f"ls {path}.*~").split()
+    assert host.file(copies[0]).content_string == content
 
 
 def test_nccl_can_parse_every_line(host):

@@ -34,6 +34,7 @@ def test_gloo_learns_the_interface_in_a_session_without_a_terminal(host):
 def test_the_rest_of_the_shells_file_stays(host):
     original = host.file("/etc/skel/.bashrc").content_string
     assert host.file("/home/trainer/.bashrc").content_string.endswith(original)
+    assert host.check_output("cat ~/.bashrc.*~") == original.strip("\n")
 
 
 def test_nothing_of_the_system_is_touched(host):

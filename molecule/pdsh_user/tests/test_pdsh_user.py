@@ -58,3 +58,4 @@ def test_all_of_it_belongs_to_the_user(host):
 def test_the_rest_of_the_shells_file_stays(host):
     original = host.file("/etc/skel/.bashrc").content_string
     assert host.file("/home/trainer/.bashrc").content_string.endswith(original)
+    assert host.check_output("cat ~/.bashrc.*~") == original.strip("\n")

@@ -218,6 +218,14 @@ def test_a_misspelt_variable_is_named_with_the_one_that_may_be_meant() -> None:
     ]
 
 
+def test_a_word_of_deepspeed_is_named_with_the_variable_that_says_it() -> None:
+    known = ["hostfile_slots", "hostfile_master_port"]
+    assert misspelt(["slots", "node_slots"], known, ["hostfile_"]) == [
+        "Nothing reads the variable slots; hostfile_slots may be meant."
+    ]
+    assert misspelt(["slots"], ["torch_version"], ["torch_"]) == []
+
+
 def test_all_problems_come_at_once() -> None:
     groups = {"nodes": ["a,b", "c"], "head": ["d"]}
     given = {"a,b": {"ansible_host": "x", "cluster_network": "y", "hostfile_slots": -1}, "c": {"ansible_host": "x"}}

@@ -35,7 +35,16 @@ Offending ED25519 key in /home/me/.ssh/known_hosts:2
   ssh-keygen -f "/home/me/.ssh/known_hosts" -R "10.0.0.2"
 Host key verification failed."""
 
+NO_FOLDER = (
+    "Failed to create temporary directory. In some cases, you may have been able to authenticate and did not have "
+    "permissions on the target directory. Consider changing the remote tmp path in ansible.cfg to a path rooted in "
+    '"/tmp", for more error information use -vvv. Failed command was: ( umask 77 && mkdir -p "` echo '
+    '/home/ada/.ansible/tmp `"&& mkdir "` echo /home/ada/.ansible/tmp/ansible-tmp-1 `" && echo ansible-tmp-1="` echo '
+    '/home/ada/.ansible/tmp/ansible-tmp-1 `" ), exited with result 1'
+)
+
 ADVICE = [
+    (reason({"msg": NO_FOLDER}), "df -h"),
     (reason({"msg": CHANGED_KEY}), "ssh-keygen -R"),
     ("Host key verification failed", "known_hosts"),
     ("trainer@10.0.0.1: Permission denied (publickey)", "access"),
@@ -58,6 +67,10 @@ def test_a_reason_is_one_line_without_ansibles_preamble(result: dict[str, Any], 
 
 def test_a_changed_host_key_is_told_without_the_banner_of_ssh() -> None:
     assert reason({"msg": CHANGED_KEY}) == "Its ED25519 host key is not the one in /home/me/.ssh/known_hosts:2"
+
+
+def test_a_home_that_cannot_be_written_is_named_without_ansibles_advice() -> None:
+    assert reason({"msg": NO_FOLDER}) == "The folder /home/ada/.ansible/tmp cannot be created there"
 
 
 def test_each_node_is_named_with_its_task_and_reason() -> None:
