@@ -173,11 +173,13 @@ def _hosts(trust: Trust, warnings: list[str]) -> Landing:
     text = before.text or ""
     wanted = hosts_text(text, trust, os.uname().nodename)
     rest = foreign(wanted, str(HOSTS))
-    warnings += [
-        f"{HOSTS} has the line '{address} {name}' outside the mesh's block, which gives {name} another address; "
-        "programs may take either, so remove the line that is wrong."
-        for name, address in (rival.split(" ", 1) for rival in rival_lines(rest, split_block(wanted, str(HOSTS))[1]))
-    ]
+    rivals = rival_lines(rest, split_block(wanted, str(HOSTS))[1])
+    if rivals:
+        pairs = " and ".join(f"'{address} {name}'" for name, address in (rival.split(" ", 1) for rival in rivals))
+        warnings.append(
+            f"{HOSTS} says {pairs} outside the mesh's block, which has another address for that name; "
+            "programs may take either, so remove what is wrong."
+        )
     if "manage_etc_hosts" in rest:
         warnings.append(
             f"cloud-init writes {HOSTS} anew at each boot of this node (manage_etc_hosts), which takes the aliases "

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import threading
@@ -160,7 +159,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 def run_bounded(
     command: Sequence[str],
-    environment: Mapping[str, str],
     folder: str,
     seconds: float,
     abandoned: Callable[[], bool] = lambda: False,
@@ -177,7 +175,6 @@ def run_bounded(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=folder,
-        env={**os.environ, **environment},
         text=True,
         errors="replace",
         start_new_session=True,
@@ -195,26 +192,6 @@ def run_bounded(
     return Ended(124 if timed_out else status or int(not ended), "".join(listener.lines), round(took, 1))
 
 
-def remove_from(nodes: Sequence[str], folder: str, seconds: float = 20) -> None:
-    """Remove a folder on several nodes at once, over ssh; one that does not answer keeps it."""
-    options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-n"]
-    program = shutil.which("ssh") or "ssh"
-    # run_command of Ansible's modules waits for each before it starts the next.
-    running = [
-        subprocess.Popen(  # pylint: disable=ansible-bad-function
-            [program, *options, node, "rm", "-rf", "--", folder], stdin=subprocess.DEVNULL
-        )
-        for node in nodes
-    ]
-    deadline = time.monotonic() + seconds
-    for process in running:
-        try:
-            process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 __all__ = [
     "Ended",
     "Files",
@@ -225,7 +202,6 @@ __all__ = [
     "nobody_reads",
     "parse_hostfile",
     "participants",
-    "remove_from",
     "reports",
     "run_bounded",
     "sentences",

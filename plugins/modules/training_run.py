@@ -39,10 +39,6 @@ options:
     description: The script, at the same path on every node. Its folder is the working folder of the run.
     type: path
     required: true
-  script_is_temporary:
-    description: Remove the folder of the script on all nodes where Ansible was interrupted, and so cannot do it.
-    type: bool
-    default: false
   arguments:
     description: Arguments of the script, after those for DeepSpeed.
     type: list
@@ -146,7 +142,6 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._training_run i
     nobody_reads,
     parse_hostfile,
     participants,
-    remove_from,
     reports,
     run_bounded,
     sentences,
@@ -183,9 +178,7 @@ def _train(given: dict[str, Any]) -> dict[str, Any]:
     ]
     # The working folder must be one that each node has, and small: ds-launch may be set to copy it to all nodes first.
     folder = str(Path(given["script"]).parent)
-    ended = run_bounded(command, {"PYTHONDONTWRITEBYTECODE": "1"}, folder, given["timeout"], nobody_reads)
-    if given["script_is_temporary"] and nobody_reads():
-        remove_from(list(slots), folder)
+    ended = run_bounded(command, folder, given["timeout"], nobody_reads)
     return {
         "slots": slots,
         "config": files.config,
@@ -209,7 +202,6 @@ def main() -> None:
             "config": {"type": "path"},
             "nodes": {"type": "list", "elements": "str", "required": True},
             "script": {"type": "path", "required": True},
-            "script_is_temporary": {"type": "bool", "default": False},
             "arguments": {"type": "list", "elements": "str", "default": []},
             "port": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 600},
