@@ -24,6 +24,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._sshd_config im
     HEADER,
     SSH_CONFIG,
     directives,
+    located_directives,
     read_text,
 )
 
@@ -189,20 +190,17 @@ def _may_undo(user: str) -> bool:
     return any(keyword in _DECIDING for keyword in (*own, *(keyword for _where, keyword, _a in _lines(SSH_CONFIG))))
 
 
-def _lines(path: Path, depth: int = 0) -> Iterator[tuple[str, str, list[str]]]:
-    """(file:line, keyword, arguments) of a configuration and of the files that it includes, without the mesh's own."""
+def _lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """(file:line, keyword, arguments) of a configuration and of what it includes, without the mesh's own lines."""
+    for file, number, (keyword, arguments) in located_directives(path):
+        if not _is_ours(file, number):
+            yield f"{file}:{number}", keyword, arguments
+
+
+def _is_ours(path: Path, number: int) -> bool:
     text = read_text(path)
-    ours = text.startswith(HEADER)
-    for number, line in enumerate(text.splitlines(), 1):
-        ours = line.strip() == BEGIN or (ours and line.strip() != END)
-        for keyword, arguments in () if ours else directives(line):
-            if keyword != "include":
-                yield f"{path}:{number}", keyword, arguments
-                continue
-            for pattern in arguments if depth < 16 else ():
-                whole = Path(pattern).expanduser() if pattern.startswith("~") else path.parent / pattern
-                for file in sorted(Path("/").glob(str(whole).lstrip("/"))):
-                    yield from _lines(file, depth + 1)
+    before = [line.strip() for line in text.splitlines()[:number]]
+    return text.startswith(HEADER) or before.count(BEGIN) > before.count(END)
 
 
 def origin(keyword: str, name: str, files: Iterable[Path]) -> str:

@@ -50,16 +50,27 @@ def read_text(path: Path) -> str:
         return ""
 
 
-def all_directives(path: Path, depth: int = 0) -> Iterator[Directive]:
-    """The directives of a configuration with those of the files that it includes, in the order in which they count."""
-    for keyword, arguments in directives(read_text(path)):
-        if keyword != "include":
-            yield keyword, arguments
-            continue
-        for pattern in arguments if depth < 16 else ():
-            whole = pattern if pattern.startswith("/") else f"/etc/ssh/{pattern}"
-            for file in sorted(Path("/").glob(whole.lstrip("/"))):
-                yield from all_directives(file, depth + 1)
+def located_directives(path: Path, depth: int = 0, folder: Path | None = None) -> Iterator[tuple[Path, int, Directive]]:
+    """(file, line, directive) of a configuration with those that it includes, in the order in which they count.
+
+    :param folder: where included files lie that have no leading slash: where the first file does.
+    """
+    folder = folder or path.parent
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        for keyword, arguments in directives(line):
+            if keyword != "include":
+                yield path, number, (keyword, arguments)
+                continue
+            for pattern in arguments if depth < 16 else ():
+                whole = Path(pattern).expanduser() if pattern.startswith("~") else folder / pattern
+                for file in sorted(Path("/").glob(str(whole).lstrip("/"))):
+                    yield from located_directives(file, depth + 1, folder)
+
+
+def all_directives(path: Path) -> Iterator[Directive]:
+    """The directives of a configuration and of the files that it includes, in the order in which they count."""
+    for _file, _number, directive in located_directives(path):
+        yield directive
 
 
 def host_key_files(found: Sequence[Directive]) -> list[Path]:
