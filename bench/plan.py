@@ -22,9 +22,9 @@ from sandbox.shell import BUILD, ROOT, run
 
 sys.path.insert(0, str(ROOT / "collections"))
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import Node
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import reported, request
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import Node
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.nodes import reported, request
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.resolve import resolve_stack
 
 FOLDER = BUILD / "plan"
 

@@ -13,7 +13,8 @@ from sandbox.shell import ROOT
 
 COLLECTION = "fromzero.deepspeed"
 _NAMED = re.compile(rf"{re.escape(COLLECTION)}\.(\w+)")
-_IMPORTED = re.compile(r"(?:module_utils|plugin_utils)(?:\.| import )(\w+)")
+# A module in a package of module_utils or plugin_utils, or what is imported of such a package.
+_IMPORTED = re.compile(r"(?:module_utils|plugin_utils)\.(\w+)(?:\.(\w+)| import (?:\(([^)]*)\)|([^\n]+)))")
 _PLAYBOOK = re.compile(r"import_playbook: (\S+\.yml)")
 _QUOTED = re.compile(r"[\"'](\w+)[\"']")
 
@@ -42,8 +43,9 @@ def _names(file: Path, root: Path) -> Iterator[Path]:
     for name in _NAMED.findall(text):
         yield from (path for path in (root / "roles" / name).rglob("*") if _counts(path))
         yield from (root / "plugins").glob(f"*/{name}.py")
-    for name in _IMPORTED.findall(text):
-        yield from (root / "plugins").glob(f"*_utils/{name}.py")
+    for package, *modules in _IMPORTED.findall(text):
+        for name in set(re.findall(r"\w+", " ".join(modules))):
+            yield from (root / "plugins").glob(f"*_utils/{package}/{name}.py")
     for name in _PLAYBOOK.findall(text):
         yield from (path for path in [(file.parent / name).resolve()] if path.is_file())
     if file.suffix == ".py":

@@ -8,18 +8,18 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_cluster import Cluster, decide
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import VARIABLES as OF_A_NODE
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_record import (
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import View, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.refusal import Refusal, refuse
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.cluster import Cluster, decide
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.nodes import VARIABLES as OF_A_NODE
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.record import (
     RecordError,
     claim,
     recall,
     store,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import VARIABLES as OF_ALL
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._refusal import Refusal, refuse
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.user_requests import VARIABLES as OF_ALL
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.resolve import resolve_stack
 
 _TITLE = "The nodes cannot work together, and nothing was changed"
 _SPEC = {

@@ -8,8 +8,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._gpu_knowledge import completed
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.gpus import completed
 
 
 class ActionModule(ActionBase):

@@ -7,8 +7,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._refusal import refuse
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.refusal import refuse
 
 _SPEC = {
     "lines": {"type": "list", "elements": "str", "default": []},

@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_roster import left_with_key_of
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.roster import left_with_key_of
 
 
 class ActionModule(ActionBase):

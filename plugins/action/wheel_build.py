@@ -14,12 +14,12 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import canonical
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._verified_file import sum_of
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._wheel_source import SourceError, below
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import flag
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._transfer import fetched, handed_over
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._wheels import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.source import SourceError, below
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import sum_of
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.requirements import canonical
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.transfer import fetched, handed_over
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import flag
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._wheels.store import (
     WheelError,
     keep,
     kept,

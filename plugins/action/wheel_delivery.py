@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._transfer import handed_over
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.transfer import handed_over
 
 
 class ActionModule(ActionBase):

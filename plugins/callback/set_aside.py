@@ -21,7 +21,7 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import LOSSES, Loss, farewell, reason
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.failures import LOSSES, Loss, farewell, reason
 
 
 class CallbackModule(CallbackBase):

@@ -39,14 +39,14 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils import _addresses
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import role_addresses
 
 
 def address_problems(reports: Mapping[str, Any], unknown: bool = False) -> list[str]:
     """See DOCUMENTATION."""
     found = plain(reports)
-    return (_addresses.unknown_addresses if unknown else _addresses.address_problems)(found, list(found))
+    return (role_addresses.unknown_addresses if unknown else role_addresses.address_problems)(found, list(found))
 
 
 class FilterModule:

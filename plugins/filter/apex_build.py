@@ -67,9 +67,9 @@ _value:
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._apex import Wish, build
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.apex import Wish, build
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
 
 def apex_build(

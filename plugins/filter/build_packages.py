@@ -56,9 +56,12 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._build_packages import BuildPackagesError, packages
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.build_packages import (
+    BuildPackagesError,
+    packages,
+)
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
 
 def build_packages(

@@ -35,7 +35,7 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._build_packages import requirements
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.build_packages import requirements
 
 
 def build_requirements(torch: str) -> list[str]:

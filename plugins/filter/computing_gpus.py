@@ -42,8 +42,8 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._accelerators import computing
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.accelerators import computing
 
 
 def computing_gpus(report: Any, accelerator: str) -> list[Any]:

@@ -52,9 +52,9 @@ from typing import Any
 
 from ansible.utils.display import Display
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._cuda import problems, remarks
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.cuda import problems, remarks
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
 
 def cuda_toolkit_problems(toolkits: Iterable[Mapping[str, Any]], gpus: Mapping[str, Any], default: str) -> list[str]:

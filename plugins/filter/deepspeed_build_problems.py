@@ -43,7 +43,7 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_ops import build_problems
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.deepspeed_switches import build_problems
 
 
 def deepspeed_build_problems(

@@ -71,8 +71,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch_config import (
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch.ds_config import (
     TrainingConfigError,
     bf16_everywhere,
     training_config,

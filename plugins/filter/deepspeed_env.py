@@ -44,7 +44,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch_env import EnvironmentFileError, render_env
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch.env import EnvironmentFileError, render_env
 
 
 def deepspeed_env(variables: Mapping[str, Any], version: str = "") -> str:

@@ -60,8 +60,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch_hostfile import HostfileError
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch_hostfile import render_hostfile
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch.hostfile import HostfileError
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch.hostfile import render_hostfile
 
 
 def deepspeed_hostfile(

@@ -91,10 +91,10 @@ _value:
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_choice import Circumstances, choose
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import toolkits_for
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.deepspeed_ops import Circumstances, choose
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import toolkits_for
 
 
 def _accelerator(given: str, torch: Mapping[str, Any]) -> str:

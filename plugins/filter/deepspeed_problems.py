@@ -53,7 +53,7 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_ops import problems
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.deepspeed_switches import problems
 
 
 def deepspeed_problems(

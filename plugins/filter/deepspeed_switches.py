@@ -36,7 +36,10 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._deepspeed_ops import SwitchError, switches
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.deepspeed_switches import (
+    SwitchError,
+    switches,
+)
 
 
 def deepspeed_switches(wish: Mapping[str, Any]) -> dict[str, str]:

@@ -52,7 +52,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver_question import DriverWishError, question
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverWishError, question
 
 
 def driver_problems(facts: Mapping[str, Any], host: str, wishes: Mapping[str, Any], gpus: int) -> list[str]:

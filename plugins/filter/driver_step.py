@@ -53,8 +53,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver_decision import decide
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver_question import DriverWishError, question
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.decision import decide
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverWishError, question
 
 
 def driver_step(facts: Mapping[str, Any], host: str, wishes: Mapping[str, Any] | None = None) -> dict[str, Any]:

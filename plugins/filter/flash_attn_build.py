@@ -43,8 +43,8 @@ _value:
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._flash_attn import build
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.flash_attn import build
 
 
 def flash_attn_build(torch: str, capabilities: Iterable[str] = (), release: str = "") -> dict[str, Any]:

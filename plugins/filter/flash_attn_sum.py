@@ -43,8 +43,8 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._flash_attn import sum_of_wheel
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.flash_attn import sum_of_wheel
 
 
 def flash_attn_sum(filename: str, checksums: Mapping[str, Any] | None = None, told: str = "") -> str:

@@ -41,9 +41,9 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._build_packages import advice
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.build_packages import advice
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
 
 def headers_advice(environment: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str]:

@@ -37,14 +37,14 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils import _ssh_records
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ssh import texts
 
 
 def hosts_file(records: Sequence[Mapping[str, Any]]) -> str:
     """See DOCUMENTATION."""
     try:
-        return _ssh_records.hosts_file(records)
-    except _ssh_records.RecordError as error:
+        return texts.hosts_file(records)
+    except texts.RecordError as error:
         raise AnsibleFilterError(str(error)) from error
 
 

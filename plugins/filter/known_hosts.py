@@ -41,14 +41,14 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils import _ssh_records
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ssh import texts
 
 
 def known_hosts(records: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> str:
     """See DOCUMENTATION."""
     try:
-        return _ssh_records.known_hosts(records, names=names)
-    except _ssh_records.RecordError as error:
+        return texts.known_hosts(records, names=names)
+    except texts.RecordError as error:
         raise AnsibleFilterError(str(error)) from error
 
 

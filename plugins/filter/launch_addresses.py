@@ -51,7 +51,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch_hostfile import render_addresses
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch.hostfile import render_addresses
 
 
 def launch_addresses(

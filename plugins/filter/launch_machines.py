@@ -44,7 +44,7 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch_hostfile import render_machines
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch.hostfile import render_machines
 
 
 def launch_machines(hostfile: str, addresses: str = "") -> dict[str, Any]:

@@ -66,7 +66,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack as decide
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.resolve import resolve_stack as decide
 
 
 def _plain(value: Any) -> Any:

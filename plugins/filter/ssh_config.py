@@ -45,7 +45,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils import _ssh_records
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ssh import texts
 
 
 def ssh_config(
@@ -53,8 +53,8 @@ def ssh_config(
 ) -> str:
     """See DOCUMENTATION."""
     try:
-        return _ssh_records.ssh_config(records, addresses=addresses, names=names)
-    except _ssh_records.RecordError as error:
+        return texts.ssh_config(records, addresses=addresses, names=names)
+    except texts.RecordError as error:
         raise AnsibleFilterError(str(error)) from error
 
 

@@ -65,7 +65,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._torch import TorchWishError, companions
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import TorchWishError, companions
 
 
 def torch_companions(

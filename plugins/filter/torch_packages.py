@@ -48,7 +48,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._torch import TorchWishError, packages
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import TorchWishError, packages
 
 
 def torch_packages(versions: Mapping[str, Any], build: str = "", wheels: Sequence[str] = ()) -> list[str]:

@@ -40,7 +40,7 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._torch import problems
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import problems
 
 
 def torch_problems(environment: Mapping[str, Any], packages: Sequence[str]) -> list[str]:

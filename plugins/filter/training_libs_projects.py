@@ -40,8 +40,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._libraries import LibrariesError, projects
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.libraries import LibrariesError, projects
 
 
 def training_libs_projects(wishes: Iterable[Any]) -> list[dict[str, Any]]:

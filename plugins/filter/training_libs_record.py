@@ -46,8 +46,8 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._libraries import record
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.libraries import record
 
 
 def training_libs_record(

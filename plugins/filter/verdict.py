@@ -54,7 +54,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict import Cluster, judge
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.verdict import Cluster, judge
 
 
 def verdict(found: Mapping[str, Any]) -> dict[str, Any]:

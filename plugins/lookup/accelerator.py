@@ -31,8 +31,8 @@ from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import accelerator
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import View
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import accelerator
 
 
 class LookupModule(LookupBase):

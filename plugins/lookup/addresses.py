@@ -33,10 +33,14 @@ from typing import Any
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._addresses import VARIABLES, addresses
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import given, plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import PLAN_FACT
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_defaults, role_vars
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import given, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_addresses import VARIABLES, addresses
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_variables import (
+    ROLES,
+    role_defaults,
+    role_vars,
+)
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.fact import PLAN_FACT
 
 
 def _trusted(value: Any) -> Any:

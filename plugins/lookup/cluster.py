@@ -57,7 +57,11 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS, KnobError, resolve
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import (
+    KNOBS,
+    KnobError,
+    resolve,
+)
 
 # Facts and magic variables hold no templates; rendering them at each use would cost more than all the rest.
 _CONTEXT = ("ansible_facts", "ansible_inventory_sources", "groups", "inventory_dir", "playbook_dir")

@@ -41,12 +41,12 @@ from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster.identity import (
     Membership,
     decide,
     read_identity,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import View, plain
 
 
 class LookupModule(LookupBase):

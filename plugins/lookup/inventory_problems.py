@@ -37,8 +37,8 @@ from typing import Any
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import (
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import View
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import (
     CONNECTION,
     commented,
     inventory_problems,
@@ -46,10 +46,13 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory impo
     misspelt,
     without_comments,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import ACCELERATOR_FACT, KNOBS
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import PLAN_FACT
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_wishes import wishes
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_options
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import (
+    ACCELERATOR_FACT,
+    KNOBS,
+)
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_variables import ROLES, role_options
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.fact import PLAN_FACT
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.user_requests import wishes
 
 _NOT_FROM_THE_INVENTORY = ("ansible_", "__", "fromzero_", ACCELERATOR_FACT, PLAN_FACT)
 

@@ -53,16 +53,16 @@ from typing import Any
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import View, plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory import variable_problems
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knobs import KNOBS
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._nodes import (
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import View, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import variable_problems
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import KNOBS
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import (
     Needs,
     lost_problems,
     node_problems,
     warnings,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._variables import ROLES, role_options
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_variables import ROLES, role_options
 
 
 class LookupModule(LookupBase):

@@ -39,8 +39,8 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._hostvars import plain
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import PLAN_FACT, PlanError, read
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.fact import PLAN_FACT, PlanError, read
 
 
 class LookupModule(LookupBase):

@@ -41,7 +41,7 @@ from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import LOSSES, as_data
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.failures import LOSSES, as_data
 
 
 class LookupModule(LookupBase):

@@ -95,7 +95,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._addresses import Address, environment, unreachable
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._network.reachability import (
+    Address,
+    environment,
+    unreachable,
+)
 
 
 def main() -> None:

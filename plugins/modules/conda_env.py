@@ -112,9 +112,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda import CondaError, starter
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda_env import Outcome, Wish, apply
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda_spec import Package, SpecError, parse_spec
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.env import Outcome, Wish, apply
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.program import CondaError, starter
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.spec import Package, SpecError, parse_spec
 
 
 def main() -> None:

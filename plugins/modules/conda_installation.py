@@ -128,14 +128,14 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda import CondaError, starter
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda_installation import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.installation import (
     PRESENT,
     Found,
     Outcome,
     Wish,
     ensure,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.program import CondaError, starter
 
 FETCH_SECONDS = 60
 

@@ -56,8 +56,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_proof import Proof, ProofError, prove
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.proof import Proof, ProofError, prove
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished, run
 
 
 def _compile(argv: Sequence[str], extra: Mapping[str, str], timeout: float) -> Finished:

@@ -114,15 +114,19 @@ from urllib.parse import unquote, urlsplit
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import fetch_url
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository import Fetch, RepositoryError, Wish
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository_apt import AptRepository
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_repository_dnf import DnfRepository
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._dnf import Dnf
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_journal import Journal
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError, uses_dnf
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import complaint
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.journal import Journal
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.apt import Apt
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.dnf import Dnf
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.repository import (
+    Fetch,
+    RepositoryError,
+    Wish,
+)
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.repository_apt import AptRepository
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.repository_dnf import DnfRepository
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.tool import ToolError, uses_dnf
 
 _OWN_OPTIONS = ("lock_timeout", "timeout", "manager")
 

@@ -97,9 +97,9 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_runfile import Node, RunfileError, Wish, ensure
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_toolkit import PRESENT, Toolkit
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.runfile import Node, RunfileError, Wish, ensure
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.toolkit import PRESENT, Toolkit
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished, run
 
 FETCH_SECONDS = 60
 

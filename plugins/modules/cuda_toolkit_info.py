@@ -161,10 +161,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils import _cuda_compilers as compilers
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_profiles import Line, search
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_search import default_link, find, names
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda import compilers
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.profiles import Line, search
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.search import default_link, find, names
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished, run
 
 
 def _start(argv: Sequence[str], timeout: float) -> Finished:

@@ -173,12 +173,12 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.environment import (
     SECTIONS,
     USUAL,
     describe,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
 
 
 def main() -> None:

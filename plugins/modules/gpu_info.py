@@ -314,8 +314,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu_report import gather
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host, programs
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.report import gather
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host, programs
 
 # What container engines and WSL lend lies on no PATH of a login.
 _LENT = ["/usr/local/nvidia/bin", "/usr/lib/wsl/lib"]

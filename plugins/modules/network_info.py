@@ -247,8 +247,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._network import NetworkError
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._network_gather import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._network.link import NetworkError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._network.reader import (
     Readers,
     gather,
     resolve,

@@ -118,14 +118,14 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster.identity import (
     Membership,
     load_memory,
     membership,
     memory_path,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import account, disk, glibc, identity
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._processor import level
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.facts import account, disk, glibc, identity
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.processor import level
 
 
 def belongs(system: bool, home: str | None, members: list[str]) -> Membership:

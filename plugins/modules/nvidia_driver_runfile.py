@@ -68,13 +68,13 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils import _nvidia_driver
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host, programs
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_driver_runfile import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._driver.runfile import (
     RunfileError,
     Wish,
     install,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import driver as nvidia_driver
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host, programs
 
 
 def main() -> None:
@@ -92,10 +92,10 @@ def main() -> None:
     timeout = given.pop("timeout")
     called = programs(module.get_bin_path, timeout)
     host = Host(Path("/"), called)
-    before = _nvidia_driver.library(host)[0]
-    files = _nvidia_driver.module_files(host)
+    before = nvidia_driver.library(host)[0]
+    files = nvidia_driver.module_files(host)
     release = platform.release()
-    built = _nvidia_driver.module_facts(host, files[release]) if release in files else (None, None)
+    built = nvidia_driver.module_facts(host, files[release]) if release in files else (None, None)
     changed = before != given["version"] or built != (given["version"], given["flavour"])
     if changed and not module.check_mode:
         try:

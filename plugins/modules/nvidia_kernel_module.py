@@ -97,13 +97,13 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._host import Host, programs
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._nvidia_kernel_module import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._driver.kernel_module import (
     KernelModuleError,
     Wish,
     ensure,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import complaint
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host, programs
 
 
 def main() -> None:

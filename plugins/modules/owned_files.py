@@ -136,8 +136,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import about, complaint
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._owned_files import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import about, complaint
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.owned import (
     Judgement,
     Record,
     digest,

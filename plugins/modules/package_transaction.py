@@ -215,10 +215,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._apt import Apt
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._dnf import Dnf
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_tool import ToolError, uses_dnf
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transaction import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.apt import Apt
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.dnf import Dnf
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.tool import ToolError, uses_dnf
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.transaction import (
     Manager,
     Outcome,
     Pin,
@@ -227,9 +228,8 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transa
     bring,
     parse,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transaction_apt import AptManager
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_transaction_dnf import DnfManager
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.transaction_apt import AptManager
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.transaction_dnf import DnfManager
 
 
 def _wish(params: dict[str, Any]) -> Wish:

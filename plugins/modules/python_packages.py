@@ -185,16 +185,16 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_sources import Sources
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import EnvironmentMissing
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_packages import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.environment import EnvironmentMissing
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.indexes import Sources
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.packages import (
     Outcome,
     PackagesError,
     Wish,
     apply,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import RequirementError, parse
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.requirements import RequirementError, parse
 
 
 def _wish(params: dict[str, Any]) -> Wish:

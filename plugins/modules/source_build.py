@@ -80,7 +80,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import fetch_url
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._source_build import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.autotools import (
     BuildError,
     Fetcher,
     Recipe,

@@ -184,28 +184,28 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster.identity import (
     load_memory,
     membership,
     memory_path,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._network import NetworkError
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._network_gather import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import complaint
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._network.link import NetworkError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._network.reader import (
     Network,
     Readers,
     gather,
     resolve,
     source,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import account_named, acting_as
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_door import find_door
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_identity import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.account import account_named, acting_as
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.identity import (
     Wish,
     ensure_key_pair,
     node_record,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import HOST_KEY_ALGORITHMS, SshError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.keys import HOST_KEY_ALGORITHMS, SshError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.listener import find_door
 
 TYPES = list(HOST_KEY_ALGORITHMS)
 

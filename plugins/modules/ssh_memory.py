@@ -53,10 +53,10 @@ records:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import load_memory, memory_path
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import account_named
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import SshError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster.identity import load_memory, memory_path
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import complaint
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.account import account_named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.keys import SshError
 
 
 def main() -> None:

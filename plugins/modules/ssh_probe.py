@@ -88,7 +88,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_probe import broken_targets, run_command
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.probe import broken_targets, run_command
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identity import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster.identity import (
     Identity,
     Membership,
     claimed,
@@ -125,8 +125,8 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster_identi
     read_identity,
     store,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_files import Landing, land, see
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_roster import merge, write_roster
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.landing import Landing, land, see
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.roster import merge, write_roster
 
 
 def identify(module: AnsibleModule, folder: Path) -> tuple[Identity, bool]:

@@ -124,10 +124,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._file_errors import complaint
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_account import account_named
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_keys import SshError
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_trust import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import complaint
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.account import account_named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.keys import SshError
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.trust import (
     Trust,
     carry_out,
     plan,

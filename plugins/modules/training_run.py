@@ -134,7 +134,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._training_run import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch.training_run import (
     HostfileError,
     LaunchError,
     launch_command,

@@ -244,16 +244,9 @@ from typing import IO, Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils import _wheel_build as build
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_toolkit import Recorded, recorded
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._memory import available
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import glibc
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_sources import Sources
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._processor import instructions
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import EnvironmentMissing
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import canonical
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import Finished, run
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._wheel_source import (
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._build import wheel as build
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.failure import explain
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.source import (
     INDEX,
     Source,
     SourceError,
@@ -262,7 +255,14 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._wheel_source i
     parse_source,
     substitute,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._wheel_words import explain
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.toolkit import Recorded, recorded
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.facts import glibc
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.memory import available
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished, run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.processor import instructions
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.environment import EnvironmentMissing
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.indexes import Sources
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.requirements import canonical
 
 
 def _fetch(address: str) -> IO[bytes]:

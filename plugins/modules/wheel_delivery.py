@@ -78,12 +78,12 @@ from typing import IO, Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._node import glibc
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._processor import instructions
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._python_environment import EnvironmentMissing, ask
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._timed_command import run
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._verified_file import Words, sum_of, verified
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._wheel_fit import Here, problems
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.compatibility import Here, problems
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import Words, sum_of, verified
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.facts import glibc
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import run
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.processor import instructions
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.environment import EnvironmentMissing, ask
 
 
 class DeliveryError(RuntimeError):

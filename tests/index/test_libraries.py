@@ -21,17 +21,17 @@ from typing import Any
 import pytest
 from pip._internal.models.index import PyPI
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._package_sources import of_pip
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._requirements import parse
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.indexes import of_pip
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.requirements import parse
 from ansible_collections.fromzero.deepspeed.plugins.modules.python_packages import DOCUMENTATION
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._libraries import (
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.libraries import (
     choose,
     fits,
     pins_of,
     stacks_for,
     versions_in,
 )
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
 SETS = {row["set"]: row for row in rows("libraries")["sets"]}
 STACKS = {row["stack"]: row for row in rows("stacks")["stacks"]}

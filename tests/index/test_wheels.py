@@ -26,8 +26,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import key
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import key
 
 TORCHES: dict[str, dict[str, Any]] = {row["torch"]: row for row in rows("torch")["releases"]}
 _LINK = re.compile(r'<a [^>]*?href="([^"]+)"([^>]*)>([^<]+)</a>')

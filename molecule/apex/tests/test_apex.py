@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import testinfra
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_fatbin import machine_code
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.fatbin import machine_code
 
 SCENARIO = Path(__file__).parents[1]
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])

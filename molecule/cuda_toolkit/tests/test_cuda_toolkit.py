@@ -19,7 +19,7 @@ KERNEL = "__global__ void nothing() {}\nint main() { nothing<<<1, 1>>>(); return
 ENVIRONMENT = "/opt/fromzero/envs/train"
 
 sys.path.insert(0, str(PROJECT / "collections"))
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda_fatbin import machine_code
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.fatbin import machine_code
 
 
 @pytest.fixture(scope="module")

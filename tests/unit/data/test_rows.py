@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables import (
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apex_for,
     cuda_of,
     deepspeed_fault,
@@ -22,7 +21,8 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve_tables
     least_driver,
     minor,
 )
-from tests.unit.plugins.plugin_utils.resolve_nodes import cluster, gpu, node
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.resolve import resolve_stack
+from tests.unit.plugins.plugin_utils._resolver.nodes import cluster, gpu, node
 
 TORCHES = {row["torch"]: row for row in rows("torch")["releases"]}
 MINORS = {row["cuda"]: row for row in rows("cuda")["minors"]}

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import read
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan_nodes import builder
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolve import resolve_stack
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._torch import companions
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import companions
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.fact import read
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.nodes import builder
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.resolve import resolve_stack
 
 ROLES = Path(__file__).parents[3] / "roles"
 

@@ -19,17 +19,17 @@ FILES = {
     "roles/conda/templates/profile.j2": "",
     "roles/conda/README.md": "fromzero.deepspeed.other",
     "roles/torch/tasks/main.yml": "",
-    "plugins/modules/look.py": "from ..module_utils._text import split",
-    "plugins/action/look.py": "from ..plugin_utils import _rows",
+    "plugins/modules/look.py": "from ..module_utils._text.words import split",
+    "plugins/action/look.py": "from ..plugin_utils._know import (\n    other,\n    rows as all_rows,\n)",
     "plugins/modules/other.py": "",
-    "plugins/module_utils/_text.py": "import re",
-    "plugins/plugin_utils/_rows.py": 'rows("gpus")',
+    "plugins/module_utils/_text/words.py": "import re",
+    "plugins/plugin_utils/_know/rows.py": 'rows("gpus")',
     "data/gpus.yml": "torch",
     "data/torch.yml": "",
 }
 LOOK = {
-    *("plugins/modules/look.py", "plugins/action/look.py", "plugins/module_utils/_text.py"),
-    *("plugins/plugin_utils/_rows.py", "data/gpus.yml"),
+    *("plugins/modules/look.py", "plugins/action/look.py", "plugins/module_utils/_text/words.py"),
+    *("plugins/plugin_utils/_know/rows.py", "data/gpus.yml"),
 }
 CONDA = {"playbooks/site.yml", "roles/conda/tasks/main.yml", "roles/conda/templates/profile.j2", *LOOK}
 
@@ -72,7 +72,7 @@ CONVERGES = {"conda": "fromzero.deepspeed.conda", "bare": "fromzero.deepspeed.ot
         ("LICENSE", []),
         ("molecule/bare/tests/test_bare.py", ["bare"]),
         ("plugins/modules/other.py", ["bare"]),
-        ("plugins/module_utils/_text.py", ["conda"]),
+        ("plugins/module_utils/_text/words.py", ["conda"]),
         ("roles/conda/README.md", []),
         ("roles/torch/tasks/main.yml", ["torch"]),
         ("sandbox/conda/channel.py", ["conda", "first_job"]),

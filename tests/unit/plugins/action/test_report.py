@@ -10,7 +10,7 @@ import pytest
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.fromzero.deepspeed.plugins.action.report import ActionModule
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._refusal import Refusal
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.refusal import Refusal
 
 
 class Screen:

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.fromzero.deepspeed.plugins.action.ssh_identity import ActionModule
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh_roster import write_roster
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.roster import write_roster
 
 
 @pytest.fixture

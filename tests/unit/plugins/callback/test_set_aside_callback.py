@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.callback.set_aside import CallbackModule
 from ansible_collections.fromzero.deepspeed.plugins.lookup.set_aside import LookupModule
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._set_aside import LOSSES
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.failures import LOSSES
 
 
 @pytest.fixture

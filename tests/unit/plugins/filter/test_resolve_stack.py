@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.template import trust_as_template
 
 from ansible_collections.fromzero.deepspeed.plugins.filter.resolve_stack import resolve_stack
-from tests.unit.plugins.plugin_utils.resolve_nodes import cluster, node
+from tests.unit.plugins.plugin_utils._resolver.nodes import cluster, node
 
 
 def test_a_plan_is_plain_data() -> None:

@@ -1,0 +1,342 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What has to happen to the driver of one node: facts + wishes -> a step with its reason, or why it cannot be.
+
+Pure functions over plain values. A driver that does what is wished is left alone, whoever installed it. All that stands
+against a change is said before anything changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver import packages as table
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.node import Node
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.packages import SOURCES, Driver, Rows, System
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import (
+    Wishes,
+    satisfies,
+    several,
+    unreadable,
+)
+
+# From this branch on NVIDIA's own packages take the open kernel modules where a GPU runs with either.
+_OPEN_SINCE = 560
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done to one node.
+
+    :ivar action: none; reload: the kernel module alone; install: packages or a runfile, then the module.
+    :ivar reason: why, in sentences. problems: sentences; where there is one, nothing may be changed.
+    :ivar headers, remove: names of packages. install: names, with a pattern of the version as apt writes it.
+    :ivar stream: of dnf's modules, enabled before. keep: the pattern of the versions that packages are kept to.
+    :ivar fabric: whether a fabric manager has to run. gpus: how many there must be afterwards.
+    :ivar uninstall: the version of the driver that NVIDIA's installer has left, and that goes first.
+    """
+
+    action: str
+    reason: str
+    problems: Sequence[str] = ()
+    source: str = ""
+    branch: str = ""
+    version: str = ""
+    flavour: str = ""
+    headers: Sequence[str] = ()
+    install: Sequence[str] = ()
+    remove: Sequence[str] = ()
+    stream: str = ""
+    keep: str = ""
+    fabric: bool = False
+    gpus: int = 0
+    uninstall: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """As a task reads it."""
+        return {key: list(value) if isinstance(value, (list, tuple)) else value for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One node with all that its driver depends on.
+
+    :ivar rows: data/driver_packages.yml. drivers: data/drivers.yml.
+    """
+
+    node: Node
+    system: System
+    wishes: Wishes
+    rows: Rows
+    drivers: Mapping[str, Any]
+    problems: list[str] = field(default_factory=list)
+
+
+def decide(question: Question) -> Step:
+    """The step for one node."""
+    node, wishes = question.node, question.wishes
+    problems = unreadable(node.host, wishes)
+    lacks = node.lacks(wishes) if node.gpus and not problems else []
+    elsewhere = node.belongs_elsewhere()
+    if lacks and wishes.manage and elsewhere:
+        problems = [f"{' '.join(lacks)} {elsewhere}"]
+    elif lacks and wishes.manage:
+        return _change(question, Step("", " ".join(lacks), fabric=node.wants_fabric(wishes), gpus=len(node.gpus)))
+    elif lacks:
+        problems = [
+            f"{' '.join(lacks)} nvidia_driver_manage is false for {node.host}, so its driver is left alone; have it "
+            "changed, or let this role do it."
+        ]
+    kept = f"keeps its driver {node.loaded}, which does what is wished" if node.gpus else "has no GPU of NVIDIA"
+    return Step("none", " ".join(lacks) or f"{node.host} {kept}.", problems)
+
+
+def _change(question: Question, blank: Step) -> Step:
+    node, wishes = question.node, question.wishes
+    fits = node.library and not _unfit(question, table.branch_of("", node.library), node.flavour)
+    if fits and satisfies(node.library, wishes) and not node.other_flavour(wishes) and not node.broken:
+        if blank.fabric and node.fabric_version != node.library:
+            return _fabric_alone(question, blank)
+        if node.built == node.library or node.compiled:
+            return _reload(question, blank)
+    return _installation(question, blank)
+
+
+def _reload(question: Question, blank: Step) -> Step:
+    """The packages are right, and the module that belongs to them is to run; where it is missing DKMS compiles it."""
+    node = question.node
+    # A module of DKMS that is loaded shows that the firmware knows its key.
+    if _secure(question) and not node.loaded and node.compiled:
+        branch = table.branch_of("", str(node.library))
+        if question.wishes.source == "auto" and table.signed(
+            question.rows, question.system, branch, node.flavour or "proprietary"
+        ):
+            return _installation(question, blank)
+        return replace(blank, action="reload", problems=[_unsigned(question, branch, node.flavour or "compiled")])
+    return replace(blank, action="reload", headers=[] if node.built == node.library else _headers(question))
+
+
+def _headers(question: Question) -> list[str]:
+    return [] if question.node.headers else table.headers(question.rows, question.system)
+
+
+def _fabric_alone(question: Question, blank: Step) -> Step:
+    """The fabric manager follows the driver that is there, and not the other way round."""
+    node = question.node
+    version = str(node.library)
+    source = "distribution" if any("-server" in name for name in node.names) else "cuda_repository"
+    driver = Driver(source, table.branch_of("", version), node.flavour or "")
+    install = table.fabric_manager(question.rows, question.system, driver, node.architectures)
+    old = [name for name in node.names if name.startswith("nvidia-fabric") and name not in install]
+    return replace(
+        blank,
+        action="install",
+        problems=[] if install else [_no_fabric_manager(question, source)],
+        source=source,
+        branch=driver.branch,
+        version=version,
+        flavour=driver.flavour,
+        install=_specs(install, f"{version}*"),
+        remove=old if question.system.apt else [],
+        keep=f"{version}*",
+    )
+
+
+def _installation(question: Question, blank: Step) -> Step:
+    wishes = question.wishes
+    branch = table.branch_of("", wishes.version) or wishes.branch or str(question.drivers["default"])
+    flavour = _flavour(question, branch)
+    source = "" if question.problems else _source(question, branch, flavour)
+    step = replace(blank, action="install", source=source, branch=branch, version=wishes.version, flavour=flavour)
+    if not question.problems:
+        step = _by_runfile(question, step) if source == "runfile" else _by_packages(question, step)
+    return replace(step, problems=question.problems)
+
+
+def _flavour(question: Question, branch: str) -> str:
+    """The flavour of the kernel modules; what speaks against it, or against the branch, goes to the problems."""
+    node, wished = question.node, question.wishes.flavour
+    closed, opened = _only(question, "unsupported"), _only(question, "required")
+    if closed and opened:
+        question.problems.append(
+            f"{node.host} has GPUs that no single driver runs: {several(closed)} needs the proprietary kernel modules, "
+            f"{several(opened)} the open ones; take one kind out."
+        )
+    elif closed and wished == "open":
+        question.problems.append(
+            f"The open kernel modules do not run the {several(closed)} GPUs of {node.host}; set "
+            "nvidia_driver_flavour to auto."
+        )
+    elif opened and wished == "proprietary":
+        question.problems.append(
+            f"Only the open kernel modules run the {several(opened)} GPUs of {node.host}; set nvidia_driver_flavour to "
+            "auto."
+        )
+    for row in question.drivers["architectures"]:
+        question.problems.extend(_branch_faults(question, row, branch))
+    if wished != "auto":
+        return wished
+    return "open" if not closed and (opened or int(branch) >= _OPEN_SINCE) else "proprietary"
+
+
+def _only(question: Question, kind: str) -> list[str]:
+    """The node's architectures for which the open kernel modules are of a kind: unsupported, allowed or required."""
+    rows = question.drivers["kernel_modules"]
+    those = {str(name) for row in rows if row["open"] == kind for name in row["architectures"]}
+    return [name for name in question.node.architectures if name in those]
+
+
+def _unfit(question: Question, branch: str, flavour: str | None) -> bool:
+    """Whether a driver does not know the node's GPUs, so that loading it again would change nothing."""
+    wrong = {"open": "unsupported", "proprietary": "required"}.get(flavour or "")
+    known = question.drivers["architectures"]
+    return bool(wrong and _only(question, wrong)) or any(_branch_faults(question, row, branch) for row in known)
+
+
+def _branch_faults(question: Question, row: Mapping[str, Any], branch: str) -> list[str]:
+    """One sentence for each end of a row's branches that a branch lies beyond."""
+    architecture, capability = row["architecture"], row.get("capability")
+    gpus = [gpu for gpu in question.node.gpus if gpu.get("architecture") == architecture]
+    if capability:
+        gpus = [gpu for gpu in gpus if gpu.get("compute_capability") == capability]
+    if not gpus:
+        return []
+    found = []
+    name, host = gpus[0].get("name") or architecture, question.node.host
+    last, first = row.get("last_branch"), row.get("first_branch")
+    if last and int(branch) > int(last):
+        found.append(
+            f"Branch {branch} no longer runs {architecture} GPUs ({name} on {host}); {last} is the last one that does."
+        )
+    if first and int(branch) < int(first):
+        found.append(
+            f"Branch {branch} does not run {architecture} GPUs yet ({name} on {host}); {first} is the first one that "
+            "does."
+        )
+    return found
+
+
+def _source(question: Question, branch: str, flavour: str) -> str:
+    wished = question.wishes.source
+    if not _secure(question):
+        return "cuda_repository" if wished == "auto" else wished
+    if wished == "auto":
+        wished = table.signed(question.rows, question.system, branch, flavour)
+    if not wished or table.packages(question.rows, question.system, Driver(wished, branch, flavour, True)) is None:
+        question.problems.append(_unsigned(question, branch, flavour))
+    return wished
+
+
+def _secure(question: Question) -> bool:
+    return question.node.secure_boot and not question.wishes.own_key
+
+
+def _unsigned(question: Question, branch: str, flavour: str) -> str:
+    host, system = question.node.host, question.system
+    key = "/var/lib/shim-signed/mok/MOK.der" if system.distribution == "Ubuntu" else "/var/lib/dkms/mok.pub"
+    return (
+        f"Secure Boot is on at {host}, and nobody offers the {flavour} kernel modules of branch {branch} signed for "
+        f"{system}; the kernel would refuse those that DKMS compiles there. Either switch Secure Boot off in the "
+        f"firmware, or enrol the key that DKMS signs with: install dkms, run 'mokutil --import {key}' on {host} and "
+        "choose a password, reboot, take 'Enroll MOK' at the console and type the password; then set "
+        "nvidia_driver_own_key to true. Nothing was changed."
+    )
+
+
+def _by_runfile(question: Question, step: Step) -> Step:
+    node, problems = question.node, question.problems
+    if not step.version:
+        problems.append(f"A runfile holds one version; set nvidia_driver_version for {node.host}.")
+    if not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", question.wishes.runfile_checksum):
+        problems.append(
+            f"The runfile for {node.host} is not run without its SHA-256 sum; set nvidia_driver_runfile_checksum to "
+            "its 64 hexadecimal digits."
+        )
+    if node.carriers:
+        more = f" and {len(node.carriers) - 3} more" if len(node.carriers) > 3 else ""
+        problems.append(
+            f"{node.host} has its driver from packages ({', '.join(node.carriers[:3])}{more}); a runfile over them "
+            "would leave two drivers. Remove the packages first, or set nvidia_driver_source to auto."
+        )
+    if step.fabric:
+        problems.append(
+            f"{node.host} has NVSwitches, and a runfile brings no fabric manager; set nvidia_driver_source to auto."
+        )
+    return replace(step, headers=_headers(question), install=table.tools(question.rows, question.system))
+
+
+def _by_packages(question: Question, step: Step) -> Step:
+    node, system, wishes = question.node, question.system, question.wishes
+    driver = Driver(step.source, step.branch, step.flavour, _secure(question))
+    chosen = table.packages(question.rows, system, driver)
+    if chosen is None:
+        question.problems.append(_unavailable(question, driver))
+        return step
+    if node.runfile and not wishes.remove_runfile:
+        question.problems.append(
+            f"NVIDIA's installer has left the driver {node.runfile} on {node.host}, and packages over it would leave "
+            "two drivers; run 'nvidia-uninstall --silent' there, or set nvidia_driver_remove_runfile to true."
+        )
+    install = list(wishes.packages or chosen.install)
+    if step.fabric:
+        fabric = table.fabric_manager(question.rows, system, replace(driver, secure_boot=False), node.architectures)
+        if not fabric:
+            question.problems.append(_no_fabric_manager(question, step.source))
+        install += fabric
+    keep = f"{step.version}*" if step.version else f"{step.branch}.*"
+    compiled = [] if driver.secure_boot else _headers(question)  # what is signed was compiled elsewhere
+    removed = table.obsolete(node.names, replace(chosen, install=install), driver) if system.apt else []
+    install += _taken_along(node, step, [*install, *removed])
+    halves = [name for name in node.broken if name not in (*install, *removed)]
+    return replace(
+        step,
+        headers=[] if node.broken else compiled,
+        # Nothing goes in before what is there by half has gone: then the headers come with the rest.
+        install=[*(compiled if node.broken else []), *_specs(install, "" if wishes.packages else keep), *halves],
+        remove=removed,
+        stream=chosen.stream,
+        keep=keep,
+        uninstall=node.runfile or "",
+    )
+
+
+def _taken_along(node: Node, step: Step, named: Sequence[str]) -> list[str]:
+    """Packages of the branch that a wished version moves by name, since a metapackage is content with newer ones."""
+    if not step.version:
+        return []
+    mine = {
+        str(package["name"])
+        for package in node.packages
+        if table.branch_of(str(package["name"]), str(package.get("version") or "")) == step.branch
+    }
+    return sorted(mine - set(named))
+
+
+def _specs(names: Sequence[str], keep: str) -> list[str]:
+    """Names with the versions that do; modules for one kernel and the subnet manager count their versions otherwise."""
+    return [name if not keep or re.match(r"linux-modules-|nvlsm", name) else f"{name}={keep}" for name in names]
+
+
+def _no_fabric_manager(question: Question, source: str) -> str:
+    return (
+        f"{question.node.host} has NVSwitches, and the {SOURCES[source]} has no fabric manager for {question.system}; "
+        "set nvidia_driver_source to cuda_repository."
+    )
+
+
+def _unavailable(question: Question, driver: Driver) -> str:
+    host, system = question.node.host, question.system
+    only = table.only_branches(question.rows, system, driver.source)
+    if only and driver.branch not in only:
+        return (
+            f"The {SOURCES[driver.source]} of {system} has the branch {several(only)} and no other, so {host} cannot "
+            f"get {driver.branch} there; set nvidia_driver_source to cuda_repository, or nvidia_driver_branch to "
+            f"{only[-1]}."
+        )
+    return (
+        f"The {SOURCES[driver.source]} has no {driver.flavour} driver of branch {driver.branch} for {system}, which "
+        f"{host} runs; set nvidia_driver_source, nvidia_driver_branch or nvidia_driver_flavour to what there is."
+    )
