@@ -26,8 +26,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import key
 
 TORCHES: dict[str, dict[str, Any]] = {row["torch"]: row for row in rows("torch")["releases"]}
 _LINK = re.compile(r'<a [^>]*?href="([^"]+)"([^>]*)>([^<]+)</a>')
@@ -173,8 +173,8 @@ def test_wheels_are_there_for_the_pythons_of_a_row_and_no_others(torch: str) -> 
     own = pythons("torch", torch)
     others = [pythons(name, row[name]) for name in ("torchvision", "torchaudio")]
     together = {python for python in own if all(python in other or "any" in other for other in others)}
-    assert sorted(together, key=key) == row["python"]
-    assert sorted(own - together, key=key) == row.get("python_torch_only", [])
+    assert sorted(together, key=numbers) == row["python"]
+    assert sorted(own - together, key=numbers) == row.get("python_torch_only", [])
 
 
 @pytest.mark.parametrize("torch", list(TORCHES))
@@ -202,7 +202,7 @@ def test_vision_and_audio_ask_for_this_torch(torch: str, metadata: Mapping[tuple
     for name, free in _FREE.items():
         version = TORCHES[torch][name]
         asked = required(metadata[name, version], "torch")
-        if key(version) < free:
+        if numbers(version) < free:
             assert asked.replace(" ", "") == f"=={torch}", name
         else:
             assert "==" not in asked, name
@@ -214,14 +214,14 @@ def test_nccl_is_the_one_that_torch_brings(torch: str, metadata: Mapping[tuple[s
     asked = required(text, r"nvidia-nccl-cu\d+")
     # Up to 1.13 and in some wheels it is inside and not asked for.
     assert asked.replace(" ", "") in ("", f"=={TORCHES[torch]['nccl']}")
-    assert asked or key(torch) < (2, 0)
+    assert asked or numbers(torch) < (2, 0)
 
 
 @pytest.mark.parametrize("torch", list(TORCHES))
 def test_requires_python_lets_the_pythons_of_a_row_in(torch: str, metadata: Mapping[tuple[str, str], str]) -> None:
     least = re.search(r"^Requires-Python: >=\s*([\d.]+)", metadata["torch", torch], re.MULTILINE)
     assert least
-    assert key(TORCHES[torch]["python"][0]) >= key(least[1])[:2]
+    assert numbers(TORCHES[torch]["python"][0]) >= numbers(least[1])[:2]
 
 
 @pytest.mark.parametrize("name", ["torch", "deepspeed"])
@@ -233,8 +233,8 @@ def test_no_release_between_the_first_and_the_last_row_is_missing(name: str) -> 
         for match in [re.match(rf"{name}-(\d+(?:\.\d+)+)(?:-|\.tar\.gz)", file)]
         if match
     }
-    between = [version for version in there if key(known[0]) <= key(version) <= key(known[-1])]
-    assert sorted(between, key=key) == known
+    between = [version for version in there if numbers(known[0]) <= numbers(version) <= numbers(known[-1])]
+    assert sorted(between, key=numbers) == known
 
 
 @pytest.mark.parametrize("stack", rows("stacks")["stacks"], ids=lambda row: row["stack"])

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
+
 
 @dataclass(frozen=True)
 class Here:
@@ -18,10 +20,6 @@ class Here:
     python: str
     torch: str
     instructions: Sequence[str]
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
 
 
 def problems(wheel: Mapping[str, Any], here: Here) -> list[str]:
@@ -42,12 +40,12 @@ def problems(wheel: Mapping[str, Any], here: Here) -> list[str]:
             for library in (needs["glibc"], here.glibc)
         ]
         found.append(f"{name} {built} with {libraries[0]}, and this node has {libraries[1]}. {elsewhere}.")
-    elif needs["glibc"] and here.glibc and _numbers(needs["glibc"]) > _numbers(here.glibc):
+    elif needs["glibc"] and here.glibc and numbers(needs["glibc"]) > numbers(here.glibc):
         found.append(
             f"{name} {built} with glibc {needs['glibc']}, and this node has the older {here.glibc}. Build on the "
             "node with the oldest glibc of all (the role's variable _builder): what is built there runs on the others."
         )
-    python = ".".join(here.python.split(".")[:2])
+    python = minor(here.python)
     if needs["python"] != python:
         found.append(
             f"{name} {built} for Python {needs['python']}, and the environment here has {python}. Make the same "

@@ -39,6 +39,8 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.require
     RequirementError,
     version_key,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor
 
 ABSENT, RUNNING, FINISHED, FAILED, CUT_OFF = "absent", "running", "finished", "failed", "cut off"
 # Bytes that a build takes at least: its sources, its objects, the wheel.
@@ -178,7 +180,7 @@ def inputs(wish: Wish, node: Node, identity: str) -> dict[str, Any]:
         "switches": dict(wish.switches),
         "options": [wish.scope, *wish.options] if wish.options else [],
         "substitutions": [dict(wanted) for wanted in wish.substitutions],
-        "python": ".".join(node.python.split(".")[:2]),
+        "python": minor(node.python),
         "machine": node.machine,
         "torch": torch,
         "nvcc": node.nvcc,
@@ -195,7 +197,7 @@ def key(found: Mapping[str, Any]) -> str:
 def needs(wish: Wish, node: Node) -> dict[str, Any]:
     """What a node must have to use the wheel."""
     return {
-        "python": ".".join(node.python.split(".")[:2]),
+        "python": minor(node.python),
         "machine": node.machine,
         "glibc": node.glibc,
         "torch": str(node.torch.get("version") or ""),
@@ -291,12 +293,12 @@ def obstacles(wish: Wish, node: Node, find: Callable[[str], str | None]) -> list
     :param find: the path of a program, null where there is none.
     """
     found = [] if wish.isolated else _lacking(wish, node, find)
-    nvcc = ".".join(node.nvcc.split(".")[:2])
+    nvcc = minor(node.nvcc)
     if wish.nvcc_versions and nvcc not in wish.nvcc_versions:
         there = f"the toolkit {wish.cuda_home} is {nvcc}" if nvcc else "no toolkit is known here"
         found.append(
-            f"{wish.name} is built by nvcc {' or '.join(wish.nvcc_versions)} for this torch, and {there}; install CUDA "
-            f"{wish.nvcc_versions[-1]} by the role cuda_toolkit, or name its folder."
+            f"{wish.name} is built by nvcc {listed(wish.nvcc_versions, 'or')} for this torch, and {there}; install "
+            f"CUDA {wish.nvcc_versions[-1]} by the role cuda_toolkit, or name its folder."
         )
     elif wish.nvcc and not nvcc:
         found.append(
@@ -325,10 +327,10 @@ def _lacking(wish: Wish, node: Node, find: Callable[[str], str | None]) -> list[
     if find(compiler.split()[0]) is None:
         found.append(f"There is no C++ compiler ({compiler}); install g++ (Debian: g++, RHEL: gcc-c++).")
     if not node.headers:
-        minor = ".".join(node.python.split(".")[:2])
+        python = minor(node.python)
         found.append(
             f"Python {node.python} in {wish.prefix} has no headers (Python.h); install them (Debian, Ubuntu: "
-            f"python{minor}-dev; RHEL: python{minor}-devel, or python3-devel for the system's own Python), or create "
+            f"python{python}-dev; RHEL: python{python}-devel, or python3-devel for the system's own Python), or create "
             "the environment with conda, whose Python includes them."
         )
     if "setuptools" not in node.packages:

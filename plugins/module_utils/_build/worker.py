@@ -29,13 +29,15 @@ def main(folder: Path) -> None:
     ended = _run(job)
     seconds = round(time.monotonic() - began, 1)
     made = sorted(out.glob("*.whl")) if out.is_dir() else []
-    if ended == 0 and len(made) == 1:
-        wheel = folder / made[0].name
+    wheel = folder / made[0].name if ended == 0 and len(made) == 1 else None
+    if wheel:
         shutil.move(str(made[0]), str(wheel))
+    # What says that the build has ended comes last, so that a build that has ended leaves nothing else.
+    shutil.rmtree(scratch, ignore_errors=True)
+    if wheel:
         _write(folder / "wheel.json", {**job["manifest"], **_described(wheel), "seconds": seconds})
     else:
         _write(folder / "failure.json", {"ended": ended, "wheels": len(made), "seconds": seconds})
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run(job: dict[str, Any]) -> Any:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
+
 IDENTITY = "cluster.json"
 MEMORY = "fromzero-cluster.json"
 SYSTEM_FOLDER = Path("/etc/ssh")
@@ -172,13 +174,8 @@ def decide(
     return cluster, [_partial(cluster, groups[cluster], outsiders)] if outsiders else []
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = list(names[:_MOST_NAMES]) + ([f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else [])
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
 def _belong(names: Sequence[str]) -> str:
-    return f"{_listed(names)} {'belongs' if len(names) == 1 else 'belong'}"
+    return f"{listed(names, most=_MOST_NAMES)} {'belongs' if len(names) == 1 else 'belong'}"
 
 
 def _adopt(names: Sequence[str]) -> str:
@@ -188,8 +185,8 @@ def _adopt(names: Sequence[str]) -> str:
 def _stranger(own: str, cluster: str, nodes: Sequence[str], folder: Path) -> str:
     return (
         f"{_belong(nodes)} to another cluster ({cluster}) than this inventory ({own}). Correct the inventory; or, to "
-        f"move {_listed(nodes)} to this cluster, run with {_adopt(nodes)}; or, if another control node set up this "
-        f"same cluster, remove {folder / IDENTITY} and run again."
+        f"move {listed(nodes, most=_MOST_NAMES)} to this cluster, run with {_adopt(nodes)}; or, if another control "
+        f"node set up this same cluster, remove {folder / IDENTITY} and run again."
     )
 
 
@@ -198,15 +195,16 @@ def _mixed(groups: Mapping[str, Sequence[str]]) -> str:
     movers = [node for _cluster, nodes in by_size[1:] for node in nodes]
     parts = "; ".join(f"{_belong(nodes)} to {cluster}" for cluster, nodes in by_size)
     return (
-        f"The nodes are of different clusters: {parts}. Correct the inventory; or, to move {_listed(movers)} to the "
-        f"cluster of the others, run with {_adopt(movers)}."
+        f"The nodes are of different clusters: {parts}. Correct the inventory; or, to move "
+        f"{listed(movers, most=_MOST_NAMES)} to the cluster of the others, run with {_adopt(movers)}."
     )
 
 
 def _partial(cluster: str, nodes: Sequence[str], outsiders: Sequence[str]) -> str:
     return (
-        f"{_belong(nodes)} to a cluster ({cluster}) that has more nodes than this inventory: {_listed(outsiders)}. Add "
-        f"them to the inventory; or, if {_listed(nodes)} shall leave them, run with {_adopt(nodes)}."
+        f"{_belong(nodes)} to a cluster ({cluster}) that has more nodes than this inventory: "
+        f"{listed(outsiders, most=_MOST_NAMES)}. Add them to the inventory; or, if "
+        f"{listed(nodes, most=_MOST_NAMES)} shall leave them, run with {_adopt(nodes)}."
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.fatbin import machine_code
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.installation import one_line
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 
 # argv, variables beside those of the account, seconds
 Compile = Callable[[Sequence[str], Mapping[str, str], float], Finished]
@@ -90,4 +91,4 @@ def _advice(said: str) -> str:
 
 
 def _sorted(architectures: set[str]) -> list[str]:
-    return sorted(architectures, key=lambda name: [int(part) for part in name.split(".")])
+    return sorted(architectures, key=numbers)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.toolkit import Start, Toolkit, look
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor
 
 # update-alternatives keeps its links here, on Debian and in the RHEL family.
 ALTERNATIVES = "/etc/alternatives/"
@@ -30,7 +31,7 @@ def find(version: str, folders: Sequence[Path], start: Start) -> tuple[Path, Too
 
     :param folders: what may hold folders such as cuda-13.0; it belongs into the first.
     """
-    name = f"cuda-{'.'.join(version.split('.')[:2])}"
+    name = f"cuda-{minor(version)}"
     home = folders[0] / name
     first = look(home, start)
     if first.serves(version):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.installation import held, mark_of, one_line
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor
 
 MISSING, PRESENT, BUSY, CUT_OFF, BROKEN, OCCUPIED = "missing", "present", "busy", "cut off", "broken", "occupied"
 # How long nvcc may take to say its version: seconds, on a slow network file system.
@@ -42,7 +43,7 @@ class Toolkit:
     @property
     def minor(self) -> str:
         """The part of the release that folders and packages are named by, such as 13.0."""
-        return ".".join(self.version.split(".")[:2])
+        return minor(self.version)
 
     def serves(self, wanted: str) -> bool:
         """Whether it is a whole toolkit of a version such as 13.0 or 13.0.3."""
@@ -92,10 +93,10 @@ def inspect(prefix: Path, start: Start) -> Toolkit:
     if finished.rc != 0 or not said:
         words = one_line(finished.last_words or "no answer", 200)
         return Toolkit(prefix, BROKEN, written, reason=f"bin/nvcc does not run ({words})")
-    minor, nvcc = said.groups()
-    if written and not f"{written}.".startswith(f"{minor}."):
-        return Toolkit(prefix, BROKEN, written, nvcc, f"its nvcc is of {minor}, and version.json says {written}")
-    return Toolkit(prefix, PRESENT, written or minor, nvcc)
+    release, nvcc = said.groups()
+    if written and not f"{written}.".startswith(f"{release}."):
+        return Toolkit(prefix, BROKEN, written, nvcc, f"its nvcc is of {release}, and version.json says {written}")
+    return Toolkit(prefix, PRESENT, written or release, nvcc)
 
 
 def _written(prefix: Path) -> str:

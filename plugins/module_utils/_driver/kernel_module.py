@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import driver
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 
 # Those that need others come first.
 MODULES = ("nvidia_peermem", "nvidia_drm", "nvidia_modeset", "nvidia_uvm", "nvidia")
@@ -218,12 +219,11 @@ def _busy(host: Host) -> str:
     users = driver.users(host)
     if not users:
         return ""
-    several = ", ".join(f"{user['command']} ({user['pid']})" for user in users[:4])
-    more = f" and {len(users) - 4} more" if len(users) > 4 else ""
+    several = listed([f"{user['command']} ({user['pid']})" for user in users], most=4)
     module, library = driver.loaded(host)[0], driver.library(host)[0]
     return (
         f"The kernel runs NVIDIA's module {module}, the libraries are of {library or 'no driver'}, and "
-        f"the module cannot be taken out while processes use the GPUs: {several}{more}."
+        f"the module cannot be taken out while processes use the GPUs: {several}."
     )
 
 

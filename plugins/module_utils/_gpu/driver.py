@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver_packages import Package, carried, packages
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 
 
 class Built(TypedDict):
@@ -73,11 +74,6 @@ _MODULE_NAME = re.compile(r"nvidia(-current|-tesla(-[0-9]+)?|-legacy-[0-9]+xx)?(
 _OWN_PROCESSES = ("nvidia-persiste", "nv-fabricmanage", "nvidia-smi", "nvlsm", "nvidia-imex")
 
 
-def versions_key(version: str) -> tuple[int, ...]:
-    """Orders versions as numbers: 535.104.05 after 535.86.10."""
-    return tuple(int(part) for part in re.findall(r"[0-9]+", version))
-
-
 def loaded(host: Host) -> tuple[str | None, str | None]:
     """Version and flavour of the loaded kernel module, by its own words.
 
@@ -108,8 +104,8 @@ def library(host: Host) -> tuple[str | None, list[str]]:
     files = _library_files(host)
     linked = [_file_version(host.follow(path)) for path in files if path.name.endswith(".so.1")]
     there = {version for version in (*map(_file_version, files), *linked) if version}
-    chosen = next(filter(None, linked), None) or max(there, key=versions_key, default=None)
-    return chosen, sorted(there, key=versions_key)
+    chosen = next(filter(None, linked), None) or max(there, key=numbers, default=None)
+    return chosen, sorted(there, key=numbers)
 
 
 def _lent(host: Host) -> bool:
@@ -225,7 +221,7 @@ def gather(host: Host, release: str, cuda: str | None, told: str | None) -> Driv
         flavour=flavour,
         cuda=cuda,
         packages=found,
-        built=Built(version=on_disk, flavour=disk_flavour, kernels=sorted(modules, key=versions_key)),
+        built=Built(version=on_disk, flavour=disk_flavour, kernels=sorted(modules, key=numbers)),
         runfile=left,
         origin=_origin(by_package, left is not None),
         users=users(host),

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver import Driver, versions_key
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver import Driver
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver_packages import carried
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.gpus import Found
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.platform import (
@@ -14,16 +12,8 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.platform i
     FabricManager,
     Kernel,
 )
-
-
-def _list(names: Iterable[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _few(names: Sequence[str]) -> str:
-    more = [f"{len(names) - 3} more"] if len(names) > 4 else []
-    return ", ".join([*names[: 3 if more else 4], *more])
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 
 
 def _versions(driver: Driver) -> list[str]:
@@ -41,7 +31,7 @@ def _versions(driver: Driver) -> list[str]:
         )
     if len(driver["libraries"]) > 1:
         found.append(
-            f"The driver's library is there in several versions, {_list(driver['libraries'])}, and programs load "
+            f"The driver's library is there in several versions, {listed(driver['libraries'])}, and programs load "
             f"{library}; remove the others."
         )
     built = driver["built"]["version"]
@@ -62,7 +52,7 @@ def _packages(driver: Driver) -> list[str]:
         )
     broken = [package["name"] for package in driver["packages"] if package["broken"]]
     if broken:
-        found.append(f"Not installed whole: {_few(broken)}; run dpkg --configure -a and apt-get -f install.")
+        found.append(f"Not installed whole: {listed(broken, most=4)}; run dpkg --configure -a and apt-get -f install.")
     versions: dict[str, list[str]] = {}
     for package in driver["packages"]:
         version = carried(package)
@@ -70,8 +60,8 @@ def _packages(driver: Driver) -> list[str]:
             versions.setdefault(version, []).append(package["name"])
     if len(versions) > 1:
         kind = "branches" if len({version.partition(".")[0] for version in versions}) > 1 else "versions"
-        of_each = (f"{one} ({_few(versions[one])})" for one in sorted(versions, key=versions_key))
-        found.append(f"The driver's packages are of several {kind}: {_list(of_each)}; bring them to one.")
+        of_each = (f"{one} ({listed(versions[one], most=4)})" for one in sorted(versions, key=numbers))
+        found.append(f"The driver's packages are of several {kind}: {listed(of_each)}; bring them to one.")
     return found
 
 
@@ -84,7 +74,7 @@ def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None, blockers: 
         return []
     found, release, built = [], kernel["release"], driver["built"]["kernels"]
     newest = kernel["newest"] or release
-    following = newest if versions_key(newest) > versions_key(release) else release
+    following = newest if numbers(newest) > numbers(release) else release
     if driver["loaded"] is None:
         if release in built and not blockers["loaded"]:
             found.append(
@@ -99,7 +89,7 @@ def _kernel(driver: Driver, kernel: Kernel, secure_boot: bool | None, blockers: 
             )
         elif built and release not in built:
             found.append(
-                f"The driver's kernel module is there for {_list(built)} and not for {release}, which runs; build it "
+                f"The driver's kernel module is there for {listed(built)} and not for {release}, which runs; build it "
                 "for the running kernel, or reboot into one that has it."
             )
         elif not built:
@@ -124,8 +114,8 @@ def _blockers(driver: Driver, blockers: Blockers) -> list[str]:
     verb = "has" if len(blockers["loaded"]) == 1 else "have"
     initramfs = ", and the initramfs would load it again" if blockers["initramfs"] else ""
     return [
-        f"{_list(blockers['loaded'])} {verb} the GPUs, so that NVIDIA's driver cannot take them{initramfs}; deny it in "
-        "/etc/modprobe.d, rebuild the initramfs and reboot."
+        f"{listed(blockers['loaded'])} {verb} the GPUs, so that NVIDIA's driver cannot take them{initramfs}; deny it "
+        "in /etc/modprobe.d, rebuild the initramfs and reboot."
     ]
 
 
@@ -153,18 +143,18 @@ def _gpus(gpus: Found, driver: Driver) -> list[str]:
     virtual = [device.address for device in gpus.away if device.driver == "vfio-pci"]
     lost = [device.address for device in gpus.away if device.driver != "vfio-pci"]
     if virtual:
-        found.append(f"{_list(virtual)}: handed to virtual machines (vfio-pci), so not counted.")
+        found.append(f"{listed(virtual)}: handed to virtual machines (vfio-pci), so not counted.")
     if lost and driver["loaded"]:
         kind = f"{driver['flavour']} " if driver["flavour"] else ""
         found.append(
-            f"{_list(lost)}: on the PCI bus, and the driver does not offer it, so not counted; it has fallen off the "
+            f"{listed(lost)}: on the PCI bus, and the driver does not offer it, so not counted; it has fallen off the "
             f"bus, or the {kind}module {driver['loaded']} does not support it. See NVRM and Xid in the kernel's log; "
             "what was lost comes back with a reboot."
         )
     mig = [str(gpu["index"]) for gpu in gpus.gpus if gpu["mig"] == "enabled"]
     if mig:
         found.append(
-            f"MIG is enabled on GPU {_list(mig)}: a program sees one slice of it at most, and NCCL joins none; switch "
+            f"MIG is enabled on GPU {listed(mig)}: a program sees one slice of it at most, and NCCL joins none; switch "
             "it off by nvidia-smi -mig 0 to train on whole GPUs."
         )
     return found

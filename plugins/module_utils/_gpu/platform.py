@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver import versions_key
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver_packages import Package, upstream
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.gpus import NVIDIA, PciDevice
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 
 
 class FabricManager(TypedDict):
@@ -168,5 +168,5 @@ def kernel(host: Host, release: str) -> Kernel:
     return Kernel(
         release=release,
         headers=host.is_there(f"lib/modules/{release}/build"),
-        newest=max(there, key=versions_key, default=None),
+        newest=max(there, key=numbers, default=None),
     )

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.values import truth
+
 # What conda puts before the name of a channel.
 _CONDA = "https://conda.anaconda.org"
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
@@ -99,7 +101,7 @@ def pip_settings(environment: Mapping[str, str], files: Iterable[Path]) -> Pip:
             if environment.get(variable)
         }
     )
-    alone = read.get("no-index", "").lower() in ("1", "true", "yes", "on")
+    alone = truth(read.get("no-index", ""))
     return Pip(
         places=() if alone else tuple(filter(None, [read.get("index-url") or default_index()])),
         more=() if alone else tuple(read.get("extra-index-url", "").split()),

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.values import truth
+
 _UV_INDEXES = re.compile(
     r"^\s*(\[\[\s*(pip\.)?index\s*\]\]|(index-url|extra-index-url|default-index|index|find-links|no-index)\s*=)",
     re.MULTILINE,
@@ -96,7 +98,7 @@ def of_pip(prefix: str, environment: Mapping[str, str], system: Path = SYSTEM) -
         index_url=settings.get("index-url", "").strip(),
         extra_index_urls=tuple(settings.get("extra-index-url", "").split()),
         find_links=tuple(settings.get("find-links", "").split()),
-        no_index=settings.get("no-index", "").strip().lower() in ("1", "true", "yes", "on"),
+        no_index=bool(truth(settings.get("no-index", ""))),
         cert=settings.get("cert", "").strip(),
         trusted_hosts=tuple(settings.get("trusted-host", "").split()),
         proxy=settings.get("proxy", "").strip(),

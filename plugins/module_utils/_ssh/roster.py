@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
+
 Record = dict[str, Any]
 # Only what may be read by anyone is ever stored.
 FIELDS = ("name", "address", "network", "names", "also", "port", "public_keys", "host_keys")
@@ -45,25 +47,21 @@ class Roster:
         found = []
         if self.missing:
             found.append(
-                f"Nothing is known yet of {_names(self.missing)}, so no node can reach them by ssh; "
+                f"Nothing is known yet of {named(self.missing)}, so no node can reach them by ssh; "
                 "run again without --limit once they answer."
             )
         homeless = [record["name"] for record in self.records if not record["address"]]
         if homeless:
             found.append(
-                f"No address between nodes is known of {_names(homeless)}, so they get no alias; "
+                f"No address between nodes is known of {named(homeless)}, so they get no alias; "
                 "set ssh_mesh_address for them."
             )
         if self.waiting and self.outside:
             found.append(
-                f"The new keys of {_names(self.waiting)} wait until {_names(self.outside)} can accept them; "
+                f"The new keys of {named(self.waiting)} wait until {named(self.outside)} can accept them; "
                 "run again without --limit to put them into use."
             )
         return found
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def read_roster(text: str) -> dict[str, Record]:

@@ -51,6 +51,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.text impor
     with_own_name,
     without_loopback_name,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 
 Runner = Callable[[Sequence[str]], tuple[int, str, str]]
 DROP_IN = "10-fromzero-ssh-mesh.conf"
@@ -175,7 +176,7 @@ def _hosts(trust: Trust, warnings: list[str]) -> Landing:
     rest = foreign(wanted, str(HOSTS))
     rivals = rival_lines(rest, split_block(wanted, str(HOSTS))[1])
     if rivals:
-        pairs = " and ".join(f"'{address} {name}'" for name, address in (rival.split(" ", 1) for rival in rivals))
+        pairs = listed(f"'{address} {name}'" for name, address in (rival.split(" ", 1) for rival in rivals))
         warnings.append(
             f"{HOSTS} says {pairs} outside the mesh's block, which has another address for that name; "
             "programs may take either, so remove what is wrong."
@@ -255,7 +256,7 @@ def plan(account: Account, trust: Trust, runner: Runner, check: bool) -> Plan:
         found.own = [*_account_files(account, trust), config]
     if overruled.lines and config.changed:
         found.warnings.append(
-            f"{' and '.join(overruled.causes)} would keep ssh on this node from reaching the others as "
+            f"{listed(overruled.causes)} would keep ssh on this node from reaching the others as "
             f"'{account.name}'; lines at the top of {config.before.path} decide for the nodes instead."
         )
     if trust.system:

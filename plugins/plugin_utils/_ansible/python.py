@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from ansible.module_utils import basic
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
+
 # What the modules of this collection need; newer releases of Ansible may need more.
 FLOOR = max((3, 9), tuple(getattr(basic, "_PY_MIN", ())))
 # Where else a Python may lie that Ansible does not look for by itself.
@@ -34,7 +36,7 @@ class Candidate:
 
     @property
     def works(self) -> bool:
-        return tuple(map(int, re.findall(r"\d+", self.version)[:2])) >= FLOOR
+        return numbers(self.version)[:2] >= FLOOR
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver import packages as table
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.node import Node
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.packages import SOURCES, Driver, Rows, System
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import (
-    Wishes,
-    satisfies,
-    several,
-    unreadable,
-)
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Wishes, satisfies, unreadable
 
 # From this branch on NVIDIA's own packages take the open kernel modules where a GPU runs with either.
 _OPEN_SINCE = 560
@@ -162,17 +158,17 @@ def _flavour(question: Question, branch: str) -> str:
     closed, opened = _only(question, "unsupported"), _only(question, "required")
     if closed and opened:
         question.problems.append(
-            f"{node.host} has GPUs that no single driver runs: {several(closed)} needs the proprietary kernel modules, "
-            f"{several(opened)} the open ones; take one kind out."
+            f"{node.host} has GPUs that no single driver runs: {listed(closed)} needs the proprietary kernel modules, "
+            f"{listed(opened)} the open ones; take one kind out."
         )
     elif closed and wished == "open":
         question.problems.append(
-            f"The open kernel modules do not run the {several(closed)} GPUs of {node.host}; set "
+            f"The open kernel modules do not run the {listed(closed)} GPUs of {node.host}; set "
             "nvidia_driver_flavour to auto."
         )
     elif opened and wished == "proprietary":
         question.problems.append(
-            f"Only the open kernel modules run the {several(opened)} GPUs of {node.host}; set nvidia_driver_flavour to "
+            f"Only the open kernel modules run the {listed(opened)} GPUs of {node.host}; set nvidia_driver_flavour to "
             "auto."
         )
     for row in question.drivers["architectures"]:
@@ -256,9 +252,8 @@ def _by_runfile(question: Question, step: Step) -> Step:
             "its 64 hexadecimal digits."
         )
     if node.carriers:
-        more = f" and {len(node.carriers) - 3} more" if len(node.carriers) > 3 else ""
         problems.append(
-            f"{node.host} has its driver from packages ({', '.join(node.carriers[:3])}{more}); a runfile over them "
+            f"{node.host} has its driver from packages ({listed(node.carriers, most=3)}); a runfile over them "
             "would leave two drivers. Remove the packages first, or set nvidia_driver_source to auto."
         )
     if step.fabric:
@@ -332,7 +327,7 @@ def _unavailable(question: Question, driver: Driver) -> str:
     only = table.only_branches(question.rows, system, driver.source)
     if only and driver.branch not in only:
         return (
-            f"The {SOURCES[driver.source]} of {system} has the branch {several(only)} and no other, so {host} cannot "
+            f"The {SOURCES[driver.source]} of {system} has the branch {listed(only)} and no other, so {host} cannot "
             f"get {driver.branch} there; set nvidia_driver_source to cuda_repository, or nvidia_driver_branch to "
             f"{only[-1]}."
         )

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from ansible.module_utils.parsing.convert_bool import boolean
-
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.values import truth
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.decision import Question
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.node import Node
@@ -59,5 +58,5 @@ def question(facts: Mapping[str, Any], host: str, wishes: Mapping[str, Any]) -> 
 def _value(kind: object, value: Any) -> Any:
     """Versions that an inventory has without quotes arrive as numbers."""
     if kind == "bool":
-        return bool(boolean(value))
+        return bool(truth(value))
     return str(value) if kind == "str" else tuple(str(each) for each in value)

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.packages import branch_of
 
 _FORMS = (
@@ -48,22 +49,17 @@ class Wishes:
         return f"the branch {self.branch}" if self.branch else f"{self.least} or newer"
 
 
-def version_key(version: str) -> tuple[int, ...]:
-    """Drivers are older and newer as tuples of numbers: 535.104.05 is newer than 535.86.10."""
-    return tuple(int(part) for part in re.findall(r"\d+", version))
-
-
 def satisfies(version: str | None, wishes: Wishes) -> bool:
     """Whether a version is one that is wished."""
     if not version:
         return False
     if wishes.version:
-        return version_key(version) == version_key(wishes.version)
+        return numbers(version) == numbers(wishes.version)
     if wishes.branch and branch_of("", version) != wishes.branch:
         return False
     # A bound that is of another branch says nothing about this one.
     bound = not wishes.branch or branch_of("", wishes.least) == wishes.branch
-    return not bound or version_key(version) >= version_key(wishes.least)
+    return not bound or numbers(version) >= numbers(wishes.least)
 
 
 def unreadable(host: str, wishes: Wishes) -> list[str]:
@@ -79,9 +75,3 @@ def unreadable(host: str, wishes: Wishes) -> list[str]:
             f"set for {host}; set one of them."
         )
     return found
-
-
-def several(words: Iterable[str]) -> str:
-    """A, B and C."""
-    known = list(words)
-    return " and ".join([", ".join(known[:-1]), known[-1]]) if len(known) > 1 else "".join(known)

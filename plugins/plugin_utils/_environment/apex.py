@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apex_fits,
     apex_for,
@@ -159,7 +160,7 @@ def contrib_problems(names: Sequence[str], ref: str, switches: Sequence[Mapping[
         else:
             lacking = [other for other in known[name].get("with", ()) if other not in names and _has(ref, known[other])]
             if lacking:
-                found.append(f"{name} in apex_contrib imports what {' and '.join(lacking)} compiles; add that.")
+                found.append(f"{name} in apex_contrib imports what {listed(lacking)} compiles; add that.")
     return found
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
+
 HEADERS = "headers"
 
 
@@ -55,12 +57,12 @@ def advice(facts: Mapping[str, Any], environment: Mapping[str, Any], table: Mapp
 
 def _headers(facts: Mapping[str, Any], environment: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """The package with the headers; none where they are there, or where there is no Python yet."""
-    minor = ".".join(str(environment.get("python", "")).split(".")[:2])
-    if environment.get("headers") or not minor:
+    python = minor(str(environment.get("python", "")))
+    if environment.get("headers") or not python:
         return []
     release = str(facts.get("distribution_major_version"))
     return [
-        row.get("unlike", {}).get(release, {}).get(minor) or row["package"].format(minor=minor)
+        row.get("unlike", {}).get(release, {}).get(python) or row["package"].format(minor=python)
         for row in rows
         if row["family"] == str(facts.get("os_family"))
     ]
@@ -71,7 +73,6 @@ def requirements(torch: str) -> list[str]:
 
     :param torch: its version; empty where there is none.
     """
-    numbers = tuple(int(part) for part in torch.split("+", maxsplit=1)[0].split(".")[:2] if part.isdigit())
-    if numbers and numbers < _TORCH_WITHOUT_PKG_RESOURCES:
+    if torch and numbers(torch)[:2] < _TORCH_WITHOUT_PKG_RESOURCES:
         return ["setuptools<70" if name == "setuptools" else name for name in _REQUIREMENTS]
     return list(_REQUIREMENTS)

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     compiled,
-    key,
     least_driver,
     runs_code,
 )
@@ -56,24 +56,24 @@ def toolkits(
 def _row(version: Any, table: Table, machine: str) -> dict[str, Any]:
     if not isinstance(version, str):
         raise CudaError(f"cuda_toolkit_versions has {version!r}, which is no text; put it in quotes, as in '12.10'.")
-    minor = ".".join(version.split(".")[:2])
+    release = minor(version)
     known = {row["cuda"]: row for row in table["minors"]}
-    releases = [row for row in table["releases"] if row["cuda"].startswith(f"{minor}.")]
+    releases = [row for row in table["releases"] if row["cuda"].startswith(f"{release}.")]
     exact = [row for row in releases if row["cuda"] == version]
-    if minor not in known or (version != minor and not exact):
+    if release not in known or (version != release and not exact):
         names = [*known, *(row["cuda"] for row in table["releases"])]
-        near = difflib.get_close_matches(version, names, n=3, cutoff=0.5) or sorted(known, key=key)[-3:]
+        near = difflib.get_close_matches(version, names, n=3, cutoff=0.5) or sorted(known, key=numbers)[-3:]
         raise CudaError(f"CUDA {version} is not known; near it are {', '.join(near)} (cuda_toolkit_versions).")
-    newest = (exact or sorted(releases, key=lambda row: key(row["cuda"])) or [{}])[-1]
+    newest = (exact or sorted(releases, key=lambda row: numbers(row["cuda"])) or [{}])[-1]
     return {
         "version": version,
-        "minor": minor,
+        "minor": release,
         "release": newest.get("cuda", ""),
-        "package": f"cuda-toolkit-{minor.replace('.', '-')}",
+        "package": f"cuda-toolkit-{release.replace('.', '-')}",
         "runfile": _runfile(newest.get("runfile", ""), machine),
-        "gcc": known[minor].get("gcc") or "",
-        "capabilities": list(known[minor]["capabilities"]),
-        "driver": least_driver(minor),
+        "gcc": known[release].get("gcc") or "",
+        "capabilities": list(known[release]["capabilities"]),
+        "driver": least_driver(release),
         "driver_made_with": newest.get("driver", ""),
     }
 
@@ -94,7 +94,7 @@ def problems(rows: Sequence[Row], gpus: Mapping[str, Any], default: str, table: 
     found = []
     driver = _driver(gpus.get("driver") or {})
     for row in rows:
-        if driver and row["driver"] and key(driver) < key(row["driver"]):
+        if driver and row["driver"] and numbers(driver) < numbers(row["driver"]):
             found.append(
                 f"CUDA {row['version']} needs driver {row['driver']} or newer, and the driver here is {driver}, which "
                 f"allows {_greatest(driver, table)}. Upgrade the driver (role nvidia_driver), or wish for an older "
@@ -111,23 +111,27 @@ def remarks(rows: Sequence[Row], gpus: Mapping[str, Any]) -> list[str]:
         f"CUDA {row['release']} was made with driver {row['driver_made_with']}, and the driver here is {driver}: "
         f"machine code for its GPUs runs, PTX of this toolkit and features of the newer driver do not."
         for row in rows
-        if driver and row["driver_made_with"] and key(row["driver"]) <= key(driver) < key(row["driver_made_with"])
+        if driver
+        and row["driver_made_with"]
+        and numbers(row["driver"]) <= numbers(driver) < numbers(row["driver_made_with"])
     ]
 
 
 def _driver(driver: Mapping[str, Any]) -> str:
     """The driver that the node has once it has been booted: the newer of the module and the library."""
-    return max((version for version in (driver.get("loaded"), driver.get("library")) if version), key=key, default="")
+    return max(
+        (version for version in (driver.get("loaded"), driver.get("library")) if version), key=numbers, default=""
+    )
 
 
 def _greatest(driver: str, table: Table) -> str:
     floors = ((row["cuda"], least_driver(row["cuda"])) for row in table["minors"])
-    allowed = [cuda for cuda, least in floors if least and key(least) <= key(driver)]
-    return f"CUDA {max(allowed, key=key)} at most" if allowed else "none that is known"
+    allowed = [cuda for cuda, least in floors if least and numbers(least) <= numbers(driver)]
+    return f"CUDA {max(allowed, key=numbers)} at most" if allowed else "none that is known"
 
 
 def _strangers(row: Row, gpus: Mapping[str, Any]) -> list[str]:
-    capabilities = sorted(row["capabilities"], key=key)
+    capabilities = sorted(row["capabilities"], key=numbers)
     found = []
     for gpu in gpus.get("gpus") or []:
         capability = gpu.get("compute_capability")
@@ -135,7 +139,7 @@ def _strangers(row: Row, gpus: Mapping[str, Any]) -> list[str]:
         if not capability or gpu.get("vendor", "nvidia") != "nvidia" or runs:
             continue
         name = gpu.get("name") or f"GPU {gpu.get('index')}"
-        older = key(capability) < key(capabilities[0])
+        older = numbers(capability) < numbers(capabilities[0])
         found.append(
             f"CUDA {row['version']} does not compile for {name} (compute capability {capability}): it knows "
             f"{capabilities[0]} to {capabilities[-1]}. Wish for {'an older' if older else 'a newer'} toolkit "
@@ -153,5 +157,5 @@ def architectures(rows: Sequence[Row], wished: Iterable[str], gpus: Mapping[str,
     """
     given = [name for name in wished if re.fullmatch(r"\d+\.\d+", str(name))]
     own = [gpu.get("compute_capability") for gpu in gpus.get("gpus") or []]
-    count = sorted({str(name) for name in given or own if name}, key=key)
+    count = sorted({str(name) for name in given or own if name}, key=numbers)
     return {row["version"]: compiled(count, row["minor"]) for row in rows}

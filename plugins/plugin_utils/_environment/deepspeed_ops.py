@@ -12,16 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import key
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.values import truth
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 
 Row = Mapping[str, Any]
 
 ALL = "all"
-_ANSWERS: Mapping[str, Any] = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0"), False),
-    "auto": "auto",
-}
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def choose(
 def _answers(wish: Mapping[str, Any], known: Mapping[str, Row], found: Choice) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for name, value in wish.items():
-        answer = _ANSWERS.get(str(value).lower())
+        answer = "auto" if str(value).lower() == "auto" else truth(value)
         if name not in known and name != ALL:
             near = difflib.get_close_matches(name, known, 3, 0.5) or sorted(known)
             found.problems.append(f"{name!r} in deepspeed_ops is no op of DeepSpeed; there are {', '.join(near)}.")
@@ -138,29 +135,27 @@ def _decide(row: Row, answer: Any, where: Circumstances, found: Choice) -> None:
 def _impossible(row: Row, where: Circumstances) -> str:
     """Why an op cannot be built here, as a part of a sentence; empty where nothing is known against it."""
     version = where.version
-    if version and "absent_to" in row and key(version) <= key(row["absent_to"]):
+    if version and "absent_to" in row and numbers(version) <= numbers(row["absent_to"]):
         return f"DeepSpeed {version} does not have it yet"
-    if version and "gone_from" in row and key(version) >= key(row["gone_from"]):
+    if version and "gone_from" in row and numbers(version) >= numbers(row["gone_from"]):
         return f"DeepSpeed {version} does not have it any more"
     if where.accelerator not in row["accelerators"]:
-        return f"it is for {' and '.join(row['accelerators'])}, and the nodes compute on {where.accelerator}"
+        return f"it is for {listed(row['accelerators'])}, and the nodes compute on {where.accelerator}"
     least = row.get("capability_from")
     if least and where.accelerator == "cuda" and where.architectures:
-        newest = max(where.architectures, key=key)
-        if key(newest) < key(least):
+        newest = max(where.architectures, key=numbers)
+        if numbers(newest) < numbers(least):
             return f"it needs GPUs of compute capability {least} or newer, and the newest of the nodes is {newest}"
     missing = [name for name in row.get("asks", ()) if not where.variables.get(name)]
     if missing:
-        return f"it needs the variable {' and '.join(missing)} (deepspeed_build_environment)"
+        return f"it needs the variable {listed(missing)} (deepspeed_build_environment)"
     return ""
 
 
 def _uncertain(row: Row, where: Circumstances) -> str:
     """Why an op is not built unless it is asked for."""
     if row.get("packages") and not where.system:
-        return (
-            f"it needs {' and '.join(row['packages'])}, and without root nothing tells beforehand whether that is there"
-        )
+        return f"it needs {listed(row['packages'])}, and without root nothing tells beforehand whether that is there"
     return ""
 
 

@@ -8,14 +8,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.values import truth
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor
+
 ALL = "DS_BUILD_OPS"
 # Every run on CPUs uses it, and falls back silently or fails where it does not load.
 _USED_BY_EVERY_RUN = ("deepspeed_shm_comm",)
 _SWITCH = re.compile(r"^DS_BUILD_[A-Z0-9_]+$")
 _NEEDED = re.compile(r"(\w+) is not built in")
 _LIBRARY = re.compile(r"(\S+\.so[.\w]*): cannot open shared object file")
-_ON = (True, 1, "1", "true", "True", "yes", "on")
-_OFF = (False, 0, "0", "false", "False", "no", "off")
 
 
 class SwitchError(ValueError):
@@ -34,9 +35,10 @@ def switches(wish: Mapping[str, Any]) -> dict[str, str]:
                 f"{name!r} in deepspeed_build is not the name of a switch, which begins with DS_BUILD_; other "
                 "variables of a build belong into deepspeed_build_environment."
             )
-        if value not in _ON and value not in _OFF:
+        on = truth(value)
+        if on is None:
             raise SwitchError(f"{name} in deepspeed_build is {value!r}; a switch is 1 or 0.")
-        found[name] = "1" if value in _ON else "0"
+        found[name] = "1" if on else "0"
     return found
 
 
@@ -147,7 +149,7 @@ def _stale(deepspeed: Mapping[str, Any], torch: Mapping[str, Any], where: str) -
         return []
     built = deepspeed["built_with"]
     now = {
-        "torch": (built.get("version"), ".".join(torch["version"].split("+", 1)[0].split(".")[:2])),
+        "torch": (built.get("version"), minor(torch["version"])),
         "CUDA": (built.get("cuda_version"), torch.get("cuda")),
     }
     return [

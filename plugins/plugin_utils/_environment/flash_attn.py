@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import key, minor
 
 _SUM = re.compile(r"^(?:sha256:)?([0-9a-fA-F]{64})$")
 _SUM_LINE = re.compile(r"^([0-9a-fA-F]{64})\s+\*?(\S+)$", re.MULTILINE)
@@ -29,7 +29,7 @@ def _has(row: Mapping[str, Any], torch: str, cuda: str, python: str) -> bool:
         of_cuda is not None
         and minor(torch) in of_cuda["torch"]
         and minor(python) in row["python"]
-        and key(torch) >= key(least)
+        and numbers(torch) >= numbers(least)
     )
 
 
@@ -109,13 +109,13 @@ def build(torch: str, capabilities: Sequence[str], release: str = "") -> dict[st
     fitting = [
         row
         for row in rows("flash_attn")["builds"]
-        if key(row["torch_from"]) <= key(torch) < key(row.get("torch_below", "999"))
+        if numbers(row["torch_from"]) <= numbers(torch) < numbers(row.get("torch_below", "999"))
     ]
     if not fitting:
         return {}
     by_generation = {row["capability"]: row["names"] for row in rows("flash_attn")["architectures"]}
-    least = key(rows("flash_attn")["gpus"]["capability_from"])
-    generations = {text.split(".", maxsplit=1)[0] for text in capabilities if key(text) >= least}
+    least = numbers(rows("flash_attn")["gpus"]["capability_from"])
+    generations = {text.split(".", maxsplit=1)[0] for text in capabilities if numbers(text) >= least}
     names = sorted({by_generation[one] for one in generations if one in by_generation}, key=int)
     return {
         "release": release or fitting[0]["release"],
@@ -135,7 +135,7 @@ def gpu_problems(host: str, gpus: Sequence[Mapping[str, Any]], because: str, ins
     old = {
         f"{gpu['name']}, compute capability {gpu['compute_capability']}"
         for gpu in gpus
-        if gpu.get("compute_capability") and key(str(gpu["compute_capability"])) < key(least)
+        if gpu.get("compute_capability") and numbers(str(gpu["compute_capability"])) < numbers(least)
     }
     if not old:
         return []

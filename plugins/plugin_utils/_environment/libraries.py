@@ -19,9 +19,10 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.require
     canonical,
     parse,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment import flash_attn
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import FOLDER, rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import key, minor
 
 # What other roles of this collection put there, and what belongs to torch: it stays under whatever comes along.
 KEPT = ("torch", "torchvision", "torchaudio", "triton", "pytorch-triton-rocm", "deepspeed", "apex", "flash-attn")
@@ -39,7 +40,7 @@ class LibrariesError(ValueError):
 
 
 def _inside(value: str, row: Mapping[str, Any], what: str) -> bool:
-    return key(row.get(f"{what}_from", "0")) <= key(value) < key(row.get(f"{what}_below", "999"))
+    return numbers(row.get(f"{what}_from", "0")) <= numbers(value) < numbers(row.get(f"{what}_below", "999"))
 
 
 def fits(row: Mapping[str, Any], torch: str, python: str) -> bool:
@@ -144,16 +145,14 @@ def _contradictions(
             continue
         # What they name themselves tells more than what comes along.
         names = [*apart, *(name for name in pinned if name in {*mine, *its}), *pinned]
-        shown = list(dict.fromkeys(names))[:4]
-        examples = ", ".join(f"{name} {different[name][0]} and {different[name][1]}" for name in shown)
-        more = f" and {len(different) - len(shown)} more" if len(different) > len(shown) else ""
+        pairs = [f"{name} {' and '.join(different[name])}" for name in dict.fromkeys(names)]
         remedy = (
             "Give each an environment of its own (training_libs_environment)"
             if apart
             else "Give each an environment of its own (training_libs_environment), or set training_libs_constrained to "
             "false and let the installer look for versions that both accept"
         )
-        yield f"The sets {first} and {second} want different versions: {examples}{more}. {remedy}."
+        yield f"The sets {first} and {second} want different versions: {listed(pairs, most=4)}. {remedy}."
 
 
 def _because(name: str) -> str:

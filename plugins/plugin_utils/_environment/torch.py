@@ -14,7 +14,8 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.require
     parse,
     version_key,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import minor, torches
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import torches
 
 COMPANIONS = ("torchvision", "torchaudio")
 # What the variables of the companions may say instead of a version.

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import KNOBS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_variables import (
     Options,
@@ -38,16 +39,6 @@ _COMMENT = re.compile(r"[ \t]+#.*")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _NAMED_AT_ONCE = 5
 _REMEDY = "use a name of letters, digits, dots and dashes, and put the address in ansible_host"
-
-
-def named(hosts: Sequence[str], everyone: Sequence[str] = ()) -> str:
-    """Hosts in words: all of them, or their names as far as a reader follows."""
-    if len(hosts) > 1 and len(hosts) == len(everyone):
-        return "all nodes"
-    few = [str(host) for host in hosts[:_NAMED_AT_ONCE]]
-    if len(hosts) > len(few):
-        return f"{', '.join(few)} and {len(hosts) - len(few)} more"
-    return few[0] if len(few) == 1 else f"{', '.join(few[:-1])} and {few[-1]}"
 
 
 def group_problems(groups: Groups) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster.identity import artifacts_folder
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.values import truth
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
 ACCELERATORS = ("auto", "cuda", "rocm", "cpu")
@@ -53,7 +54,7 @@ class Knob:
 
 def flag(value: Any) -> bool:
     """True or false, which an INI inventory gives as a text."""
-    return value if isinstance(value, bool) else str(value).lower() in ("true", "yes", "on", "1")
+    return bool(truth(value))
 
 
 def _facts(values: Values) -> Mapping[str, Any]:
@@ -120,8 +121,7 @@ def _account(value: Any) -> str | None:
 
 
 def _boolean(value: Any) -> str | None:
-    known = isinstance(value, bool) or str(value).lower() in ("true", "false", "yes", "no", "on", "off", "1", "0")
-    return None if known else "must be true or false"
+    return "must be true or false" if truth(value) is None else None
 
 
 def _absolute(value: Any) -> str | None:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named, slot_count
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import slot_count
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import resolve
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.accelerators import (
     MAKERS,
@@ -65,10 +67,6 @@ class Node:
     def gpus_for(self, accelerator: str) -> int:
         """How many GPUs the node has that an accelerator computes on."""
         return len(computing(self.gpu_report, accelerator))
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
 def accelerator(nodes: Sequence[Node]) -> str:
@@ -138,7 +136,7 @@ def _system_problem(node: Node, needs: Needs) -> str | None:
 
 def _python_problem(node: Node, needs: Needs) -> str | None:
     version = str(node.facts.get("python_version", ""))
-    if _version(version) < _version(needs.python):
+    if numbers(version) < numbers(needs.python):
         return (
             f"{node.name} has Python {version}, and {needs.python} is the oldest that works; install a newer one and "
             "set ansible_python_interpreter."

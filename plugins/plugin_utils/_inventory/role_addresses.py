@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
 
 Values = Mapping[str, Any]
 Row = dict[str, Any]

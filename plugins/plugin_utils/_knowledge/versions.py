@@ -9,33 +9,17 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
 Row = Mapping[str, Any]
-Key = tuple[int, ...]
 _APEX_TAG = re.compile(r"^\d\d\.\d\d(\.\d\d)?(?![\d.])")
-
-
-@cache
-def key(version: str) -> Key:
-    """What sorts versions: 535.104.05 after 535.86.10, 3.10 after 3.9."""
-    return tuple(int(part) for part in re.findall(r"\d+", version.split("+", maxsplit=1)[0]))
-
-
-def minor(version: str) -> str:
-    """12.4 of 12.4.1, 3.11 of 3.11.9."""
-    return ".".join(version.split(".")[:2])
-
-
-def branch_of(driver: str) -> str:
-    """580 of 580.95.05."""
-    return driver.split(".", maxsplit=1)[0]
 
 
 def within(version: str, row: Row, first: str = "from", last: str = "to") -> bool:
     """Whether a version lies between two ends of a row, both included; a missing end is open."""
     begin, end = row.get(first), row.get(last)
-    return (not begin or key(version) >= key(begin)) and (not end or key(version) <= key(end))
+    return (not begin or numbers(version) >= numbers(begin)) and (not end or numbers(version) <= numbers(end))
 
 
 def accelerator_of(build: str) -> str:
@@ -73,7 +57,7 @@ def pythons() -> list[str]:
     """Every python that some torch has wheels for, oldest first."""
     return sorted(
         {python for row in torches().values() for python in (*row["python"], *row.get("python_torch_only", ()))},
-        key=key,
+        key=numbers,
     )
 
 
@@ -162,7 +146,7 @@ def runs_code(capability: str, compiled: str) -> bool:
     """
     if capability == compiled:
         return True
-    own, other = key(capability), key(compiled)
+    own, other = numbers(capability), numbers(compiled)
     alone = rows("cuda")["alone"]["capabilities"]
     return own[0] == other[0] and other < own and capability not in alone and compiled not in alone
 
@@ -175,8 +159,8 @@ def compiled(wanted: Sequence[str], cuda: str) -> list[str]:
     found = set()
     for capability in wanted:
         fitting = [own for own in known if runs_code(capability, own)]
-        found |= {max(fitting, key=key)} if fitting else set()
-    return sorted(found, key=key)
+        found |= {max(fitting, key=numbers)} if fitting else set()
+    return sorted(found, key=numbers)
 
 
 @cache
@@ -187,7 +171,7 @@ def runs(torch: str, build: str, machine: str, capability: str) -> bool:
         return False
     if any(runs_code(capability, compiled) for compiled in row["capabilities"]):
         return True
-    return bool(row.get("ptx")) and key(row["ptx"]) <= key(capability)
+    return bool(row.get("ptx")) and numbers(row["ptx"]) <= numbers(capability)
 
 
 @cache
@@ -200,7 +184,7 @@ def deepspeed_fault(deepspeed: str, torch: str, without_gpu: bool) -> str | None
             broken = torch in rule["torch"]
         else:
             low, high = rule.get("torch_from"), rule.get("torch_below")
-            broken = bool(low and key(torch) < key(low)) or bool(high and key(torch) >= key(high))
+            broken = bool(low and numbers(torch) < numbers(low)) or bool(high and numbers(torch) >= numbers(high))
         if broken:
             return str(rule["reason"])
     return None
@@ -208,8 +192,8 @@ def deepspeed_fault(deepspeed: str, torch: str, without_gpu: bool) -> str | None
 
 def _tried(deepspeed: str, torch: str) -> bool:
     """Whether a release of DeepSpeed was imported on a torch, or on an older and on a newer one."""
-    tried = sorted(key(minor(each)) for each in deepspeeds()[deepspeed].get("imported", ()))
-    return bool(tried) and tried[0] <= key(minor(torch)) <= tried[-1]
+    tried = sorted(numbers(minor(each)) for each in deepspeeds()[deepspeed].get("imported", ()))
+    return bool(tried) and tried[0] <= numbers(minor(torch)) <= tried[-1]
 
 
 @cache
@@ -232,7 +216,7 @@ def of_its_time(apex: str, torch: str) -> bool:
     """Whether a ref of apex is of the time of a torch."""
     row = apexes()[apex]
     below = row.get("torch_below")
-    return key(torch) >= key(row["torch_from"]) and (not below or key(torch) < key(below))
+    return numbers(torch) >= numbers(row["torch_from"]) and (not below or numbers(torch) < numbers(below))
 
 
 @cache
@@ -244,7 +228,7 @@ def apex_for(torch: str) -> str | None:
 def apex_rank(ref: str) -> tuple[bool, Any]:
     """A place in the order of refs: tags by their date, and behind them all that is none."""
     tag = _APEX_TAG.match(ref)
-    return (False, key(tag.group())) if tag else (True, ())
+    return (False, numbers(tag.group())) if tag else (True, ())
 
 
 def apex_row(ref: str) -> Row:
@@ -257,7 +241,11 @@ def apex_row(ref: str) -> Row:
 def apex_fits(ref: str, python: str) -> str | None:
     """Why a ref of apex cannot be used with a python, none where nothing is known against it."""
     least = apexes().get(ref, {}).get("python_from")
-    return f"it needs python {least} or newer, and {python} is planned" if least and key(python) < key(least) else None
+    return (
+        f"it needs python {least} or newer, and {python} is planned"
+        if least and numbers(python) < numbers(least)
+        else None
+    )
 
 
 @cache

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import bf16, key, torch_row
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import bf16, torch_row
 
 #: Who reads the configuration: a script as it stands, or the Trainer of transformers, which replaces each "auto" by an
 #: argument of its own.
@@ -175,10 +176,10 @@ def bf16_everywhere(
     """
     least = bf16()
     able = bool(capabilities) and all(
-        gpus and all(gpu and key(gpu) >= key(least["compute_capability"]) for gpu in gpus)
+        gpus and all(gpu and numbers(gpu) >= numbers(least["compute_capability"]) for gpu in gpus)
         for gpus in capabilities.values()
     )
-    if torch and key(str(torch_row(torch)["nccl"])) < key(least["nccl"]):
+    if torch and numbers(str(torch_row(torch)["nccl"])) < numbers(least["nccl"]):
         return False
     return able and not (partial and _enables_bf16(present) is False)
 

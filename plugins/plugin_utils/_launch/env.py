@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._launch.hostfile import Rendering
 
 # Interfaces have a name of their own on each node, and the launcher exports one value to all of them.
@@ -26,10 +27,6 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     return str(value).strip()
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _check(name: str, value: str, unquoted: bool) -> str | None:
@@ -67,7 +64,7 @@ def render_env(variables: Mapping[str, Any], *, version: str = "") -> Rendering:
     :param version: the release of DeepSpeed that will read the file; empty for a recent one.
     :raises EnvironmentFileError: a name or value that the file cannot carry.
     """
-    unquoted = bool(version) and _release(version) <= _LAST_UNQUOTED
+    unquoted = bool(version) and numbers(version)[:3] <= _LAST_UNQUOTED
     lines, remarks = [], []
     for name, given in variables.items():
         if given is None:

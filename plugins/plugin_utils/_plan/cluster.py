@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import (
     Node,
     accelerator_problems,

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import slot_count
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import flag, resolve
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import Node
@@ -100,7 +101,7 @@ def builder(found: Mapping[str, Mapping[str, Any]]) -> str | None:
     return min(
         alike,
         key=lambda name: (
-            [int(part) for part in str(found[name].get("glibc") or "0").split(".")],
+            numbers(str(found[name].get("glibc") or "0")),
             int(found[name].get("processor") or 0),
         ),
         default=None,

@@ -12,7 +12,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.require
     RequirementError,
     version_key,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.record import headline
 
 _COLUMNS = ("node", "GPU", "driver", "CUDA", "torch", "interface", "address", "slots")

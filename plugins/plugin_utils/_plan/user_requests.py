@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed, named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import KNOBS, flag
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_variables import shown
 
@@ -116,7 +116,7 @@ def _by_wish(nodes: Sequence[str], given: Mapping[str, Values], read: Callable[[
 def _several(wish: Wish, holders: Mapping[Any, Sequence[str]], given: Mapping[str, Values]) -> str:
     told = [name for name in wish.variables if any(name in given[node] for nodes in holders.values() for node in nodes)]
     each = ", ".join(f"{shown(value)} on {named(nodes)}" for value, nodes in holders.items())
-    return f"{' and '.join(told)} ask for {each}: one stack serves all nodes; set {told[0]} once, for group 'nodes'."
+    return f"{listed(told)} ask for {each}: one stack serves all nodes; set {told[0]} once, for group 'nodes'."
 
 
 def _wheel_problem(values: Values) -> str | None:

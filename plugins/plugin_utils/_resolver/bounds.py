@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import major, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     Row,
-    branch_of,
-    key,
     known_branches,
     least_driver,
     module_rule,
@@ -34,14 +33,14 @@ class Bounds:
 
     def faults(self, driver: str, flavour: str | None) -> list[str]:
         """Why a driver cannot be used; driver is a version, or a branch, which stands for its newest version."""
-        least = self.least if "." in driver else branch_of(self.least)
-        branch = branch_of(driver)
+        least = self.least if "." in driver else major(self.least)
+        branch = major(driver)
         found = []
-        if key(driver) < key(least):
+        if numbers(driver) < numbers(least):
             found.append(f"CUDA {self.cuda} needs {self.least} or newer")
-        if self.first and key(branch) < key(self.first):
+        if self.first and numbers(branch) < numbers(self.first):
             found.append(f"{self.first_gpu} needs {self.first} or newer")
-        if self.last and key(branch) > key(self.last):
+        if self.last and numbers(branch) > numbers(self.last):
             found.append(f"{self.last} is the last branch for {self.last_gpu}")
         if flavour and flavour not in self.flavours:
             found.append(
@@ -53,7 +52,11 @@ class Bounds:
         """The kernel modules that NVIDIA's own packages of a branch take for these GPUs."""
         if len(self.flavours) == 1:
             return self.flavours[0]
-        return "open" if all(key(branch) >= key(rule["open_default_from"]) for rule in self.rules) else "proprietary"
+        return (
+            "open"
+            if all(numbers(branch) >= numbers(rule["open_default_from"]) for rule in self.rules)
+            else "proprietary"
+        )
 
     def flavour_fault(self, flavour: str, branch: str) -> str | None:
         """Why kernel modules cannot be had, for these GPUs or from a branch."""
@@ -61,10 +64,10 @@ class Bounds:
             return f"its GPUs run only with the {self.flavours[0]} kernel modules"
         begins = [str(rule["open_from"]) for rule in self.rules if rule.get("open_from")]
         ends = [str(rule["proprietary_last_branch"]) for rule in self.rules if rule["proprietary_last_branch"]]
-        if flavour == "open" and begins and key(branch) < key(max(begins, key=key)):
-            return f"the branch {branch} has no open ones, which begin with {max(begins, key=key)}"
-        if flavour == "proprietary" and ends and key(branch) > key(min(ends, key=key)):
-            return f"the branch {branch} has no proprietary ones, which ended with {min(ends, key=key)}"
+        if flavour == "open" and begins and numbers(branch) < numbers(max(begins, key=numbers)):
+            return f"the branch {branch} has no open ones, which begin with {max(begins, key=numbers)}"
+        if flavour == "proprietary" and ends and numbers(branch) > numbers(min(ends, key=numbers)):
+            return f"the branch {branch} has no proprietary ones, which ended with {min(ends, key=numbers)}"
         return None
 
 
@@ -80,14 +83,14 @@ def _flavours(rule: Row) -> tuple[str, ...]:
 def bounds_of(gpus: Sequence[Gpu], machine: str, cuda: str) -> tuple[Bounds, Remark | None]:
     """What a driver must be, and why there is none for these GPUs together."""
     known = [(gpu, *known_branches(gpu.architecture, gpu.capability)) for gpu in gpus]
-    firsts = [(key(low), low, gpu.name) for gpu, low, _high in known if low]
-    lasts = [(key(high), high, gpu.name) for gpu, _low, high in known if high]
+    firsts = [(numbers(low), low, gpu.name) for gpu, low, _high in known if low]
+    lasts = [(numbers(high), high, gpu.name) for gpu, _low, high in known if high]
     _number, first, first_gpu = max(firsts, default=((), None, ""))
     _number, last, last_gpu = min(lasts, default=((), None, ""))
     rules = [(gpu, _rule(gpu, machine)) for gpu in gpus]
     flavours = tuple(kind for kind in FLAVOURS if all(kind in _flavours(rule) for _gpu, rule in rules))
     why = None
-    if first and last and key(first) > key(last):
+    if first and last and numbers(first) > numbers(last):
         why = f"no driver knows both {last_gpu} (up to branch {last}) and {first_gpu} (from branch {first})"
     elif not flavours:
         opened = next(gpu.name for gpu, rule in rules if _flavours(rule) == ("open",))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     Row,
     accelerator_of,
@@ -18,8 +19,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.vers
     deepspeed_fault,
     deepspeed_for,
     deepspeeds,
-    key,
-    minor,
     newest_release,
     of_its_time,
     stacks,
@@ -72,7 +71,7 @@ def _python(wishes: Wishes, torch: str, row: Row, curated: Row) -> tuple[str, li
         return str(curated.get("python") or (_PYTHON if _PYTHON in has else has[-1])), []
     wished = minor(wishes.python)
     every = [*has, *row.get("python_torch_only", ())]
-    if wished in every or (torch not in torches() and key(wished) >= key(has[0])):
+    if wished in every or (torch not in torches() and numbers(wished) >= numbers(has[0])):
         return wishes.python, []
     return wishes.python, [Remark("python", f"torch {torch} has wheels for python {span(every)}, not for {wished}.")]
 
@@ -144,7 +143,7 @@ def _apex(
 
 def _bf16(wishes: Wishes, torch: str, row: Row, accelerator: str) -> list[Remark]:
     first = bf16()["nccl"]
-    if not wishes.bf16 or accelerator != "cuda" or key(row["nccl"]) >= key(first):
+    if not wishes.bf16 or accelerator != "cuda" or numbers(row["nccl"]) >= numbers(first):
         return []
     return [Remark("bf16", f"bf16 needs NCCL {first} or newer, and torch {torch} has {row['nccl']} inside.")]
 
@@ -190,7 +189,7 @@ def _builds(wishes: Wishes, torch: str) -> list[str]:
     row = torch_row(torch)
     if torch not in torches() and wishes.torch_build:
         return [wishes.torch_build]
-    return sorted(row["builds"], key=lambda build: (build == row["default"], key(build)), reverse=True)
+    return sorted(row["builds"], key=lambda build: (build == row["default"], numbers(build)), reverse=True)
 
 
 def _row(wishes: Wishes, torch: str, build: str, headless: bool) -> Candidate:
@@ -227,8 +226,8 @@ def candidates(wishes: Wishes, accelerator: str, headless: bool) -> Iterator[Can
             found = compose(wishes, str(row["torch"]), str(row["build"]), headless, row)
             if found.stack == row["stack"]:
                 yield found
-    newest = max(key(row["torch"]) for row in taken)
-    every = sorted(torches(), key=lambda torch: (key(torch) <= newest, key(torch)), reverse=True)
+    newest = max(numbers(row["torch"]) for row in taken)
+    every = sorted(torches(), key=lambda torch: (numbers(torch) <= newest, numbers(torch)), reverse=True)
     composed = [
         _row(wishes, torch, build, headless)
         for torch in ([wishes.torch] if wishes.torch else every)

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     bf16,
     gfx,
     kernels,
-    key,
     runs,
     torches,
 )
@@ -39,7 +39,7 @@ def _wheels(candidate: Candidate, group: Group) -> Iterator[Remark]:
         yield Remark("torch", f"{candidate.name} has no wheels for {group.machine}, the machine of {{hosts}}")
         return
     least = candidate.row["glibc"][group.machine]
-    if group.glibc and key(group.glibc) < key(least):
+    if group.glibc and numbers(group.glibc) < numbers(least):
         system = f", {group.system}," if group.system else ""
         text = f"{candidate.name} needs glibc {least} or newer, and {{hosts}}{system} {{has|have}} {group.glibc}"
         yield Remark("torch", text)
@@ -64,7 +64,7 @@ def _gfx(candidate: Candidate, group: Group) -> Iterator[Remark]:
 def _bf16(group: Group) -> Iterator[Remark]:
     first = bf16()["compute_capability"]
     for gpu in group.of("cuda"):
-        if gpu.capability and key(gpu.capability) < key(first):
+        if gpu.capability and numbers(gpu.capability) < numbers(first):
             text = (
                 f"bf16 is wished for, and begins with compute capability {first}; {gpu.name} on {{hosts}} "
                 f"has {gpu.capability}, so train with fp16"

@@ -10,15 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.values import truth
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import major, minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apexes,
-    branch_of,
     branches,
     cuda_releases,
     cudas,
     deepspeeds,
-    key,
-    minor,
     pythons,
     stacks,
     torches,
@@ -78,7 +77,7 @@ def _torch(reader: Reader) -> tuple[str, str]:
     """torch_version with its tag, and torch_build."""
     text = reader.text("torch", torches())
     version, _plus, tag = text.removeprefix("v").partition("+")
-    if re.fullmatch(r"\d+\.\d+", version) and key(version) <= key(list(torches())[-1]):
+    if re.fullmatch(r"\d+\.\d+", version) and numbers(version) <= numbers(list(torches())[-1]):
         # As pip reads it.
         version = f"{version}.0"
     tag = _tag(reader, "torch", tag.lower())
@@ -94,9 +93,10 @@ def _torch(reader: Reader) -> tuple[str, str]:
 def _apex(reader: Reader) -> str:
     value = reader.given.get("apex")
     text = "" if value is None else str(value).strip()
-    known = {"": "", "auto": "", "true": "fitting", "yes": "fitting", "false": "none", "no": "none", "none": "none"}
-    if text.lower() in known:
-        return known[text.lower()]
+    if text.lower() in ("", "auto"):
+        return ""
+    if text.lower() == "none" or truth(value) is not None:
+        return "fitting" if truth(value) else "none"
     if isinstance(value, (list, tuple, Mapping)):
         reader.complain(
             "apex", f"{VARIABLES['apex']} is {value!r}; it must be a ref of apex's repository, true or false."
@@ -132,7 +132,7 @@ def _driver(reader: Reader) -> tuple[str, str]:
         hint = f"; for any of a branch, set {VARIABLES['driver_branch']}" if version in branches() else ""
         reader.complain("driver_version", f"{VARIABLES['driver_version']} is {version!r}; one is 580.95.05{hint}.")
         version = ""
-    if branch and version and branch_of(version) != branch:
+    if branch and version and major(version) != branch:
         said = f"nvidia_driver_version {version} is not of nvidia_driver_branch {branch}; give one of both."
         reader.complain("driver_version", said)
         version = ""
@@ -144,7 +144,7 @@ def _driver(reader: Reader) -> tuple[str, str]:
 
 def _newer(torch: str) -> bool:
     """Whether a torch is newer than all that are known."""
-    return bool(re.fullmatch(r"[\d.]+", torch)) and key(torch) > key(list(torches())[-1])
+    return bool(re.fullmatch(r"[\d.]+", torch)) and numbers(torch) > numbers(list(torches())[-1])
 
 
 def _stack(reader: Reader) -> tuple[str, str, str]:
@@ -164,7 +164,7 @@ def _stack(reader: Reader) -> tuple[str, str, str]:
 
 
 def _flag(given: Mapping[str, Any], name: str) -> bool:
-    return str(given.get(name)).strip().lower() in ("true", "yes", "1", "on")
+    return bool(truth(given.get(name)))
 
 
 def read(given: Mapping[str, Any]) -> Reading:

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
-    branch_of,
-    default_branch,
-    key,
-)
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import major, numbers
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import default_branch
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.bounds import Bounds, bounds_of
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.constraints import Wishes
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.node_groups import Group
@@ -43,14 +41,14 @@ class _Wanted:
     @classmethod
     def of(cls, group: Group, wishes: Wishes) -> _Wanted:
         version = group.version or ("" if group.branch else wishes.driver_version)
-        branch = branch_of(version) if version else group.branch or wishes.driver_branch
+        branch = major(version) if version else group.branch or wishes.driver_branch
         return cls(branch, version, group.flavour)
 
     def asks_more(self, driver: str, flavour: str | None) -> str | None:
         """The variable that a driver does not satisfy."""
         if self.version and driver != self.version:
             return f"nvidia_driver_version asks for {self.version}"
-        if self.branch and branch_of(driver) != self.branch:
+        if self.branch and major(driver) != self.branch:
             return f"nvidia_driver_branch asks for {self.branch}"
         if self.flavour and flavour and flavour != self.flavour:
             return f"nvidia_driver_flavour asks for the {self.flavour} kernel modules"
@@ -65,7 +63,7 @@ def _unmanaged(group: Group, bounds: Bounds) -> Decision:
     text = f"{{hosts}} {{has|have}} the driver {version}, which may not be touched (nvidia_driver_manage is false)"
     faults = tuple(Remark("driver_manage", f"{text}: {fault}") for fault in bounds.faults(version, driver.flavour))
     reason = f"driver {version} may not be touched, and is new enough for CUDA {bounds.cuda} (from {bounds.least})"
-    return Decision("keep", reason, driver.now, version, branch_of(version), "", driver.flavour, faults)
+    return Decision("keep", reason, driver.now, version, major(version), "", driver.flavour, faults)
 
 
 def _target(wanted: _Wanted, bounds: Bounds) -> tuple[str, list[Remark]]:
@@ -76,9 +74,9 @@ def _target(wanted: _Wanted, bounds: Bounds) -> tuple[str, list[Remark]]:
         text = f"{VARIABLES[name]} is {asked}, which does not do for {{hosts}}"
         return wanted.branch, [Remark(name, f"{text}: {fault}") for fault in bounds.faults(asked, None)]
     branch = default_branch()
-    if bounds.first and key(branch) < key(bounds.first):
+    if bounds.first and numbers(branch) < numbers(bounds.first):
         branch = bounds.first
-    if bounds.last and key(branch) > key(bounds.last):
+    if bounds.last and numbers(branch) > numbers(bounds.last):
         branch = bounds.last
     text = f"no driver does for {{hosts}}: {bounds.last} is the last branch for {bounds.last_gpu}, and"
     return branch, [Remark("torch", f"{text} {fault}") for fault in bounds.faults(branch, None)]
@@ -95,7 +93,7 @@ def _flavour(wanted: _Wanted, bounds: Bounds, branch: str) -> tuple[str, list[Re
 
 def _as_it_is(group: Group, bounds: Bounds, version: str) -> Decision:
     """A driver that is good enough: it stays, and is loaded where it is not."""
-    driver, branch = group.driver, branch_of(version)
+    driver, branch = group.driver, major(version)
     if driver.loaded and not driver.parted:
         reason = f"driver {version} is new enough for CUDA {bounds.cuda} (from {bounds.least})"
         return Decision("keep", reason, version, version, branch, "", driver.flavour)
@@ -134,6 +132,6 @@ def decide(group: Group, wishes: Wishes, cuda: str) -> Decision:
     if not there:
         action, reason = "install", f"there is no driver, and CUDA {cuda} needs {bounds.least} or newer"
     else:
-        action, reason = "upgrade", f"driver {there} cannot stay: {' and '.join(wrong)}" if wrong else str(more)
+        action, reason = "upgrade", f"driver {there} cannot stay: {listed(wrong)}" if wrong else str(more)
     then = wanted.version or branch
     return Decision(action, reason, group.driver.now, then, branch, wanted.version, flavour, faults)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed, named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.candidates import Candidate, candidates
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.checks import judge
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.constraints import Wishes
@@ -106,7 +106,7 @@ def _change(name: str, before: object, after: str) -> str:
 
 
 def _nearest(changes: Sequence[str], wishes: dict[str, Any], candidate: Candidate, where: str) -> Nearest:
-    said = f"{', '.join(changes[:-1])} and {changes[-1]}" if len(changes) > 1 else "".join(changes) or "without that"
+    said = listed(changes) or "without that"
     what = f"{candidate.name}, python {candidate.python} and DeepSpeed {candidate.deepspeed}"
     return Nearest(f"{said[:1].upper()}{said[1:]}: then {what} fit {where}.", wishes, candidate, where)
 

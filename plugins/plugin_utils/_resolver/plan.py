@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import COMPANIONS, left_out
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apex_row,
@@ -14,7 +15,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.vers
     cuda_releases,
     cudas,
     default_branch,
-    key,
     least_driver,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.candidates import Candidate
@@ -25,7 +25,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.node_
 def capabilities(groups: Iterable[Group], accelerator: str) -> list[str]:
     """The compute capabilities, or gfx names, of all GPUs that an accelerator computes on."""
     found = {gpu.capability for group in groups for gpu in group.of(accelerator) if gpu.capability}
-    return sorted(found, key=lambda capability: (key(capability), capability))
+    return sorted(found, key=lambda capability: (numbers(capability), capability))
 
 
 def _torch(candidate: Candidate) -> dict[str, Any]:

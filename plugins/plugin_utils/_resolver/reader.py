@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import key
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.sentences import (
     Remark,
     named_near,
@@ -78,7 +78,7 @@ class Reader:
         if not text or text in versions:
             return text
         apart = APART.fullmatch(text)
-        if apart and key(apart[1]) >= key(versions[0]):
+        if apart and numbers(apart[1]) >= numbers(versions[0]):
             like = apart[1] if apart[1] in versions else versions[-1]
             self.warnings.append(f"Nothing is known about {what} {text}; it is taken to be as {like} is.")
             return text
@@ -87,10 +87,10 @@ class Reader:
             said = f"{VARIABLES[name]} is {text!r}, which is no version of {what}{named_near(self.meant[name])}."
             self.complain(name, said)
             return ""
-        if key(text) > key(versions[-1]):
+        if numbers(text) > numbers(versions[-1]):
             self.warnings.append(f"Nothing is known about {what} {text}; it is taken to be as {versions[-1]} is.")
             return text
-        if key(text) < key(versions[0]) and not _longer(text, versions):
+        if numbers(text) < numbers(versions[0]) and not _longer(text, versions):
             said = f"{VARIABLES[name]} is {text}; the oldest {what} that anything is known about is {versions[0]}."
             self.complain(name, said)
             self.meant[name] = [versions[0]]

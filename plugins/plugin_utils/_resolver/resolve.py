@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import stacks
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.constraints import Reading, read
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.nearest import Nearest, Unread, nearest

@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
-    Key,
     accelerator_of,
-    key,
     least_driver,
     torches,
 )
@@ -85,10 +84,10 @@ def _weight(faults: Sequence[Remark]) -> tuple[int, int, int]:
     return sum(not fault.hosts for fault in faults), len(hosts), len(faults)
 
 
-def _missing(candidate: Candidate, faults: Sequence[Remark]) -> Key:
+def _missing(candidate: Candidate, faults: Sequence[Remark]) -> tuple[int, ...]:
     """The driver that a candidate needs, where one that may not be touched is too old: the least says most."""
     too_old = any(fault.subject == "driver_manage" for fault in faults)
-    return key(least_driver(candidate.torch_cuda)) if too_old and candidate.torch_cuda else (999,)
+    return numbers(least_driver(candidate.torch_cuda)) if too_old and candidate.torch_cuda else (999,)
 
 
 def _begin(wishes: Wishes, groups: Sequence[Group]) -> tuple[str, list[Remark], Iterator[Candidate]]:

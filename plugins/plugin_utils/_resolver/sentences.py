@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import key
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed, named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 
 _VERSION = re.compile(r"\d+(\.\d+)*")
 _EITHER = re.compile(r"\{(\w+)\|(\w+)\}")
@@ -63,12 +63,12 @@ def near_names(text: str, known: Sequence[str]) -> list[str]:
     exact = [name for name in known if name in (within[0], f"{within[0]}.0")]
     if exact:
         return exact
-    ranked = sorted(known, key=key)
-    below = [name for name in ranked if key(name) < key(within[0])]
-    return [*below[-1:], *[name for name in ranked if key(name) > key(within[0])][:1]]
+    ranked = sorted(known, key=numbers)
+    below = [name for name in ranked if numbers(name) < numbers(within[0])]
+    return [*below[-1:], *[name for name in ranked if numbers(name) > numbers(within[0])][:1]]
 
 
 def named_near(near: Sequence[str]) -> str:
     """What is near as the end of a sentence; empty where nothing is."""
     verb = "is" if len(near) == 1 else "are"
-    return f"; the nearest {verb} {' and '.join(near) if len(near) < 3 else ', '.join(near)}" if near else ""
+    return f"; the nearest {verb} {listed(near)}" if near else ""

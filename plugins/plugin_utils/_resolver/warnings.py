@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed, named
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import COMPANIONS, left_out
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apexes,
     branches,
     compiled,
     cuda_releases,
     cudas,
-    key,
     of_its_time,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.candidates import Candidate
@@ -32,7 +32,7 @@ def _of_driver(candidate: Candidate, group: Group, decision: Decision, today: st
     if decision.action == "none" or not decision.then or not decision.branch:
         return
     made_with = str(cuda_releases().get(candidate.release or "", {}).get("driver", ""))
-    if made_with and "." in decision.then and key(decision.then) < key(made_with):
+    if made_with and "." in decision.then and numbers(decision.then) < numbers(made_with):
         yield (
             f"{{hosts}}: the driver {decision.then} is older than {made_with}, which CUDA {candidate.cuda} was made "
             "with; all runs there but code compiled from PTX at run time, and what needs features of a newer driver"
@@ -68,8 +68,8 @@ def _of_node(candidate: Candidate, group: Group, accelerator: str) -> Iterator[s
         missing = [capability for capability in wanted if capability not in cudas()[candidate.cuda]["capabilities"]]
         if missing:
             yield (
-                f"{{hosts}}: nvcc of CUDA {candidate.cuda} does not know compute capability {' and '.join(missing)}; "
-                f"extensions are compiled for {' and '.join(compiled(missing, candidate.cuda)) or 'none of it'}, which "
+                f"{{hosts}}: nvcc of CUDA {candidate.cuda} does not know compute capability {listed(missing)}; "
+                f"extensions are compiled for {listed(compiled(missing, candidate.cuda)) or 'none of it'}, which "
                 "runs there too"
             )
 

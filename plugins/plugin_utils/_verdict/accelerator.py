@@ -7,13 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import (
-    RUN_SITE,
-    Check,
-    Cluster,
-    Found,
-    listed,
-)
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import RUN_SITE, Check, Cluster, Found
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.ranks import of_stage, owners
 
 _BACKENDS = {"cuda": "nccl", "rocm": "nccl", "cpu": "gloo"}

@@ -54,8 +54,3 @@ class Cluster:
     pdsh: Found = field(default_factory=dict)
     training: Found = field(default_factory=dict)
     check_mode: bool = False
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a list in a sentence."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -7,11 +7,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.accelerator import (
     check_accelerators,
     check_backends,
 )
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import Check, Cluster, Found, listed
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import Check, Cluster, Found
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.ranks import (
     behind,
     failure,

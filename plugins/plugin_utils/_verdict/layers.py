@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import (
     RUN_MESH,
     RUN_SITE,
     Check,
     Cluster,
     Found,
-    listed,
 )
 
 _SSH_FIXES = {

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch.hostfile import ranks
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import named
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import Cluster, Found, listed
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed, named
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import Cluster, Found
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.symptoms import symptom
 
 _MOST_NODES = 4

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import Check, Cluster, Found, listed
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import Check, Cluster, Found
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.launch import check_launch, loaded_ops
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.layers import (
     check_environments,

@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apex_for,
     cuda_of,
     deepspeed_fault,
     kernels,
-    key,
     least_driver,
-    minor,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.resolve import resolve_stack
 from tests.unit.plugins.plugin_utils._resolver.nodes import cluster, gpu, node
@@ -73,7 +72,7 @@ def test_versions_are_text(name: str) -> None:
     ids=["torch", "CUDA", "releases of CUDA", "DeepSpeed", "branches", "stacks"],
 )
 def test_rows_are_in_their_order(versions: list[str]) -> None:
-    assert [key(version) for version in versions] == sorted(key(version) for version in versions)
+    assert [numbers(version) for version in versions] == sorted(numbers(version) for version in versions)
 
 
 @pytest.mark.parametrize("part", [TORCHES, MINORS, RELEASES, DEEPSPEEDS, APEXES, BRANCHES], ids=len)
@@ -119,7 +118,7 @@ def test_a_torch_has_what_belongs_to_it(torch: str) -> None:
     row = TORCHES[torch]
     assert row["default"] in row["builds"]
     assert "cpu" in row["builds"]
-    assert [key(python) for python in row["python"]] == sorted(key(python) for python in row["python"])
+    assert [numbers(python) for python in row["python"]] == sorted(numbers(python) for python in row["python"])
     assert not set(row["python"]) & set(row.get("python_torch_only", ()))
     assert "x86_64" in row["glibc"]
     assert set(row.get("aarch64_without", ())) <= (
@@ -132,9 +131,9 @@ def test_a_torch_has_what_belongs_to_it(torch: str) -> None:
 
 def test_vision_and_audio_go_up_with_torch() -> None:
     for older, newer in pairwise(TORCHES.values()):
-        assert key(older["torchvision"]) < key(newer["torchvision"])
-        assert key(older["torchaudio"]) <= key(newer["torchaudio"])
-        assert key(older["nccl"]) <= key(newer["nccl"])
+        assert numbers(older["torchvision"]) < numbers(newer["torchvision"])
+        assert numbers(older["torchaudio"]) <= numbers(newer["torchaudio"])
+        assert numbers(older["nccl"]) <= numbers(newer["nccl"])
 
 
 # CUDA and drivers.
@@ -145,15 +144,15 @@ def test_a_release_of_cuda_has_its_driver_in_the_name_of_its_runfile_up_to_13_3(
     row = RELEASES[release]
     inside = re.fullmatch(rf"cuda_{re.escape(release)}_(?:(\d+\.[\d.]+)_)?linux\.run", row["runfile"])
     assert inside
-    assert bool(inside[1]) == (key(release) < (13, 4))
+    assert bool(inside[1]) == (numbers(release) < (13, 4))
     assert minor(release) in MINORS
     # The toolkit's own driver is new enough for what is built with it.
-    assert key(row["driver"]) >= key(least_driver(minor(release)))
+    assert numbers(row["driver"]) >= numbers(least_driver(minor(release)))
     assert row["driver"].split(".")[0] in BRANCHES
 
 
 def test_newer_cuda_needs_no_older_driver_and_lets_no_older_gcc_pass() -> None:
-    floors = [key(least_driver(cuda)) for cuda in MINORS]
+    floors = [numbers(least_driver(cuda)) for cuda in MINORS]
     assert floors == sorted(floors)
     assert [int(row["gcc"]) for row in MINORS.values()] == sorted(int(row["gcc"]) for row in MINORS.values())
 
@@ -173,7 +172,7 @@ def test_a_branch_carries_the_cuda_that_came_with_it(branch: str) -> None:
     came = [minor(release) for release, row in RELEASES.items() if row["driver"].split(".")[0] == branch]
     cuda = BRANCHES[branch]["cuda"]
     # 565 and 620 came without a toolkit of their own.
-    assert not came or cuda == max(came, key=key)
+    assert not came or cuda == max(came, key=numbers)
     assert BRANCHES[branch]["kind"] in ("lts", "production", "feature")
 
 
@@ -224,7 +223,7 @@ def test_switches_of_apex_begin_and_end_with_a_ref_and_want_switches_that_are_kn
         assert row["modules"], row
         assert set(row.get("with", ())) <= set(names), row
         assert row.get("gone_from", "") in {"", *APEXES}, row
-        assert "from" not in row or key("22.03") < key(row["from"]) <= key("25.09"), row
+        assert "from" not in row or numbers("22.03") < numbers(row["from"]) <= numbers("25.09"), row
 
 
 @pytest.mark.parametrize(
@@ -246,7 +245,8 @@ def test_lists_of_toolkits_and_of_pydantic_leave_no_release_out() -> None:
             holding = [
                 row
                 for row in of("deepspeed", part)
-                if key(deepspeed) >= key(row.get("from", "0")) and key(deepspeed) <= key(row.get("to", "999"))
+                if numbers(deepspeed) >= numbers(row.get("from", "0"))
+                and numbers(deepspeed) <= numbers(row.get("to", "999"))
             ]
             assert len(holding) == 1, (part, deepspeed)
     for row in of("deepspeed", "toolkits"):
@@ -255,9 +255,9 @@ def test_lists_of_toolkits_and_of_pydantic_leave_no_release_out() -> None:
 
 def test_every_torch_from_1_8_on_has_one_apex() -> None:
     for torch in TORCHES:
-        assert bool(apex_for(torch)) == (key(torch) >= (1, 8))
+        assert bool(apex_for(torch)) == (numbers(torch) >= (1, 8))
     for older, newer in pairwise(APEXES.values()):
-        assert key(newer["torch_from"]) <= key(older["torch_below"])
+        assert numbers(newer["torch_from"]) <= numbers(older["torch_below"])
 
 
 # Stacks.

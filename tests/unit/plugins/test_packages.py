@@ -13,19 +13,20 @@ PREFIX = "ansible_collections.fromzero.deepspeed.plugins."
 
 # A package -> those that it may import beside itself. A package of plugin_utils may import any of module_utils too.
 MODULE_UTILS: dict[str, set[str]] = {
-    "_cluster": set(),
+    "_text": set(),
+    "_cluster": {"_text"},
     "_host": set(),
-    "_files": {"_host"},
-    "_network": {"_host"},
-    "_launch": {"_host"},
-    "_gpu": {"_files", "_host"},
-    "_packages": {"_files", "_host"},
-    "_python": {"_files", "_host"},
-    "_conda": {"_files", "_host"},
-    "_cuda": {"_files", "_host"},
-    "_ssh": {"_cluster", "_files", "_host"},
-    "_driver": {"_files", "_gpu", "_host", "_packages"},
-    "_build": {"_cuda", "_files", "_host", "_python"},
+    "_files": {"_text", "_host"},
+    "_network": {"_text", "_host"},
+    "_launch": {"_text", "_host"},
+    "_gpu": {"_text", "_files", "_host"},
+    "_packages": {"_text", "_files", "_host"},
+    "_python": {"_text", "_files", "_host"},
+    "_conda": {"_text", "_files", "_host"},
+    "_cuda": {"_text", "_files", "_host"},
+    "_ssh": {"_text", "_cluster", "_files", "_host"},
+    "_driver": {"_text", "_files", "_gpu", "_host", "_packages"},
+    "_build": {"_text", "_cuda", "_files", "_host", "_python"},
 }
 PLUGIN_UTILS: dict[str, set[str]] = {
     "_knowledge": set(),

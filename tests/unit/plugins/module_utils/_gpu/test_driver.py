@@ -21,10 +21,10 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver imp
     module_files,
     runfile,
     users,
-    versions_key,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
 
 RELEASE = "6.1.0-28-amd64"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
@@ -297,7 +297,7 @@ def test_without_root_nobody_knows_all_users(tmp_path: Path) -> None:
 
 def test_versions_are_ordered_as_numbers() -> None:
     versions = ["535.104.05", "535.86.10", "1000.1", "450.80.02"]
-    assert sorted(versions, key=versions_key) == ["450.80.02", "535.86.10", "535.104.05", "1000.1"]
+    assert sorted(versions, key=numbers) == ["450.80.02", "535.86.10", "535.104.05", "1000.1"]
 
 
 def test_no_file_whatever_makes_the_reader_fail(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ FINDINGS = {
     "mixed-branches": [
         "install the kernel module of 470.182.03",
         "Not installed whole: nvidia-dkms-450",
-        "of several branches: 450.80.02 (nvidia-dkms-450, nvidia-driver-450) and 470",
+        "of several branches: 450.80.02 (nvidia-dkms-450 and nvidia-driver-450) and 470",
         "next boot starts kernel 6.1.0-29-amd64",
     ],
     "new-kernel": ["no kernel module; build one", "or reboot into 6.1.0-29-amd64"],
@@ -95,7 +95,7 @@ FINDINGS = {
     "runfile-over-packages": ["535.54.03 and 535.183.01", "from a runfile lies over"],
     "secure-boot": ["Secure Boot is on"],
     "unmet-440-450": [
-        "and 450.119.03 (libnvidia-decode-440, libnvidia-encode-440, libnvidia-gl-440); bring them to one"
+        "and 450.119.03 (libnvidia-decode-440, libnvidia-encode-440 and libnvidia-gl-440); bring them to one"
     ],
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import (
     CONNECTION,
     address_problems,
@@ -20,7 +21,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.chec
     misspelt,
     name_problem,
     name_problems,
-    named,
     role_variable_problems,
     slot_problems,
     without_comments,
