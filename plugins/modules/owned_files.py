@@ -129,13 +129,13 @@ files:
 
 import json
 import stat
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import write
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import about, complaint
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.owned import (
     Judgement,
@@ -174,13 +174,7 @@ def _make_folder(module: AnsibleModule, folder: Path, owner: str | None) -> None
 
 def _write(module: AnsibleModule, path: Path, content: str, owner: str | None) -> None:
     _make_folder(module, path.parent, owner)
-    real = path.resolve()
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", errors="surrogateescape", dir=real.parent, prefix=f".{real.name}.", delete=False
-    ) as file:
-        module.add_cleanup_file(file.name)
-        file.write(content)
-    module.atomic_move(file.name, str(real))
+    write(path.resolve(), content)
 
 
 def _lines_key(path: str) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import write
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 
 IDENTITY = "cluster.json"
@@ -214,6 +214,4 @@ def store(folder: Path, identity: Identity) -> None:
     if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{IDENTITY}.{os.getpid()}"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    write(path, text)

@@ -24,6 +24,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.program 
     one_line,
     require_writable,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import write
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.installation import Mark, held, mark_of
 
 MISSING, PRESENT, BUSY, CUT_OFF, BROKEN, OCCUPIED = "missing", "present", "busy", "cut off", "broken", "occupied"
@@ -219,10 +220,7 @@ def _move_aside(prefix: Path) -> str:
 
 
 def _write(target: Path, text: str) -> None:
-    """Replace a file in one step."""
     try:
-        partial = target.with_name(f"{target.name}.new")
-        partial.write_text(text, "utf-8")
-        partial.replace(target)
+        write(target, text)
     except OSError as error:
         raise CondaError(f"{account()} may not write {target} ({error.strerror}); hand it to that account.") from error

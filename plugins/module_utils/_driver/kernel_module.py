@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import write
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import driver
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
@@ -114,9 +115,7 @@ def _deny(host: Host, wish: Wish, outcome: Outcome, check: bool) -> None:
         outcome.done.append(f"denied {', '.join(wish.denied)}")
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.new")
-            draft.write_text(outcome.after, encoding="utf-8")
-            draft.replace(path)
+            write(path, outcome.after, 0o644)
     for tool, image, rebuild in _INITRAMFS:
         name = image.format(release=wish.release)
         if host.is_there(name) and _would_load(host.said(tool, str(host.root / name)), wish):

@@ -4,13 +4,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import keep_copy, write
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import about
 
 
@@ -104,26 +101,15 @@ class Journal:
         self._before.setdefault(path, before)
         self._after[path] = content
         if keep and before is not None and not self.dry:
-            # apt and dnf pass over names that end like this without a word.
-            copy = f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
             with about(path):
-                shutil.copy2(path, copy)
-            self.backups.append(copy)
+                self.backups.append(str(keep_copy(path)))
 
 
 def put(path: Path, content: bytes) -> None:
     """Write a file at once, as root's and readable for all."""
     with about(path):
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            draft = Path(file.name)
-            file.write(content)
-        try:
-            draft.chmod(0o644)
-            draft.replace(path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
+    write(path, content, 0o644)
 
 
 def _shown(content: bytes | None) -> str:

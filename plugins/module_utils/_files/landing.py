@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
-import shutil
 import stat
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import keep_copy, write
 
 # A file that is itself a mount (/etc/hosts in a container) or lies where we may not make files cannot be renamed over.
 _NOT_REPLACEABLE = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -80,25 +79,6 @@ def see(path: Path) -> Snapshot:
         return Snapshot(path=real, text=None, mode=None)
 
 
-def beside(path: Path) -> Path:
-    """A name for a file that will take the place of another; no other process has it, nor another node on a share."""
-    return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
-
-
-def keep_copy(path: Path) -> Path:
-    """A copy with the time in its name, as closed as the original; an older copy is never overwritten."""
-    name = f"{path.name}.{time.strftime('%Y-%m-%d@%H:%M:%S')}"
-    for number in itertools.count(1):
-        copy = path.with_name(f"{name}~" if number == 1 else f"{name}.{number}~")
-        try:
-            os.close(os.open(str(copy), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            break
-        except FileExistsError:
-            continue
-    shutil.copy2(str(path), str(copy))
-    return copy
-
-
 def land(landing: Landing) -> str | None:
     """Makes the file what it should be, in one step where the system allows it.
 
@@ -117,29 +97,12 @@ def land(landing: Landing) -> str | None:
     mode = landing.mode if landing.mode is not None else (before.mode if before.mode is not None else 0o644)
     data = landing.text.encode("utf-8", errors="surrogateescape")
     try:
-        _replace(path, data, mode)
+        write(path, data, mode)
     except OSError as error:
         if before.text is None or error.errno not in _NOT_REPLACEABLE:
             raise
         _overwrite(path, data, mode)
     return copy
-
-
-def _replace(path: Path, data: bytes, mode: int) -> None:
-    part = beside(path)
-    descriptor = os.open(str(part), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        if path.exists():
-            owner = path.stat()
-            if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                os.chown(str(part), owner.st_uid, owner.st_gid)
-        part.chmod(mode)
-        part.replace(path)
-    finally:
-        if part.exists():
-            part.unlink()
 
 
 def _overwrite(path: Path, data: bytes, mode: int) -> None:

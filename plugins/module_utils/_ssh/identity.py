@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.landing import beside, keep_copy
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import beside, keep_copy, write
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.account import (
     Account,
     acting_as,
@@ -96,19 +96,6 @@ def _public_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.pub")
 
 
-def _write_new(path: Path, text: str, mode: int) -> None:
-    """Puts a file in place in one step, with its mode from the start."""
-    part = beside(path)
-    descriptor = os.open(str(part), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)
-    finally:
-        if part.exists():
-            part.unlink()
-
-
 class _Keys:
     """The files of one key, seen and changed with the rights of the account."""
 
@@ -185,7 +172,7 @@ class _Keys:
     def write(self, path: Path, text: str) -> None:
         """Puts a private key from elsewhere in place."""
         if not self._check:
-            _write_new(path, text if text.endswith("\n") else f"{text}\n", 0o600)
+            write(path, text if text.endswith("\n") else f"{text}\n", 0o600)
 
     def comment(self, path: Path) -> str:
         """What the .pub file says of a key beside the key itself; empty where there is none."""
@@ -216,7 +203,7 @@ class _Keys:
             if found is not None and not ours:
                 keep_copy(target)
             comment = SHARED_COMMENT if shared else OUR_COMMENT
-            _write_new(target, f"{public} {comment}@{os.uname().nodename}\n", 0o644)
+            write(target, f"{public} {comment}@{os.uname().nodename}\n", 0o644)
         return True
 
     def switch(self) -> None:

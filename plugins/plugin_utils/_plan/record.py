@@ -16,6 +16,7 @@ import yaml
 from ansible.module_utils.common.yaml import SafeDumper, yaml_load
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster import identity
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import write
 
 Record = Mapping[str, Any]
 
@@ -70,9 +71,7 @@ def store(path: Path, record: Record) -> None:
         if path.exists() and path.read_text(encoding="utf-8") == after:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(after, encoding="utf-8")
-        fresh.replace(path)
+        write(path, after)
     except OSError as error:
         raise RecordError(
             f"{path} cannot be written ({error.strerror}); set cluster_artifacts to a folder that can."

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.source import SourceError, files_of
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import write
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import sum_of
 
 
@@ -58,9 +59,7 @@ def keep(artifacts: Path, manifest: Mapping[str, Any], file: Path) -> dict[str, 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.move(str(file), str(folder / manifest["filename"]))
-        draft = folder / ".wheel.json"
-        draft.write_text(json.dumps(dict(manifest), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        draft.replace(folder / "wheel.json")
+        write(folder / "wheel.json", json.dumps(dict(manifest), indent=2, sort_keys=True) + "\n")
     except OSError as error:
         raise WheelError(
             f"{folder} cannot be written ({error.strerror}); set cluster_artifacts to a folder that can."

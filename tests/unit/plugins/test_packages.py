@@ -14,9 +14,9 @@ PREFIX = "ansible_collections.fromzero.deepspeed.plugins."
 # A package -> those that it may import beside itself. A package of plugin_utils may import any of module_utils too.
 MODULE_UTILS: dict[str, set[str]] = {
     "_text": set(),
-    "_cluster": {"_text"},
     "_host": set(),
     "_files": {"_text", "_host"},
+    "_cluster": {"_files", "_text"},
     "_network": {"_text", "_host"},
     "_launch": {"_text", "_host"},
     "_gpu": {"_text", "_files", "_host"},
