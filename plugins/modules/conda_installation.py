@@ -126,7 +126,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.installation import (
     PRESENT,
@@ -136,8 +135,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.installa
     ensure,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.program import CondaError, starter
-
-FETCH_SECONDS = 60
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import open_address
 
 
 def main() -> None:
@@ -174,7 +172,7 @@ def main() -> None:
         outcome = ensure(
             wish,
             lambda files: starter({}, files),
-            lambda address: open_url(address, timeout=FETCH_SECONDS, follow_redirects="all"),
+            open_address,
             module.backup_local,
             module.check_mode,
         )

@@ -108,19 +108,17 @@ backups:
 """
 
 import os
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import fetch_url
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import complaint
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import open_address
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.journal import Journal
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import Words, local_path, reading
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import run
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.apt import Apt
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.dnf import Dnf
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.repository import (
-    Fetch,
     RepositoryError,
     Wish,
 )
@@ -131,22 +129,24 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.tool 
 _OWN_OPTIONS = ("lock_timeout", "timeout", "manager")
 
 
-def _fetcher(module: AnsibleModule) -> Fetch:
-    def fetch(place: str) -> bytes:
-        parts = urlsplit(place)
-        if parts.scheme in ("", "file"):
-            try:
-                return Path(unquote(parts.path)).read_bytes()
-            except OSError as error:
-                raise RepositoryError(
-                    f"The keyring {parts.path} cannot be read on this node: {error.strerror}."
-                ) from error
-        response, info = fetch_url(module, place, timeout=30)
-        if info["status"] != 200:
-            raise RepositoryError(f"The keyring {place} cannot be fetched: {info['msg']}.")
-        return bytes(response.read())
+_WORDS = Words(
+    what="keyring",
+    checksum="its checksum",
+    elsewhere="name a mirror of the keyring, or a file on this node",
+    fail=RepositoryError,
+    name="keyring",
+)
 
-    return fetch
+
+def _fetch(place: str) -> bytes:
+    local = local_path(place)
+    if local is None:
+        with reading(place, open_address, _WORDS.elsewhere, _WORDS) as source:
+            return source.read()
+    try:
+        return local.read_bytes()
+    except OSError as error:
+        raise RepositoryError(f"The keyring {local} cannot be read on this node: {error.strerror}.") from error
 
 
 def main() -> None:
@@ -168,12 +168,12 @@ def main() -> None:
     )
     wish = Wish(**{name: value for name, value in module.params.items() if name not in _OWN_OPTIONS})
     bounds = module.params["lock_timeout"], module.params["timeout"]
-    journal, fetch = Journal(module.check_mode), _fetcher(module)
+    journal = Journal(module.check_mode)
     try:
         outcome = (
-            DnfRepository(Dnf(run, os.environ, *bounds), wish, journal, fetch)
+            DnfRepository(Dnf(run, os.environ, *bounds), wish, journal, _fetch)
             if uses_dnf(module.params["manager"])
-            else AptRepository(Apt(run, os.environ, *bounds), wish, journal, fetch)
+            else AptRepository(Apt(run, os.environ, *bounds), wish, journal, _fetch)
         ).bring()
     except (ToolError, RepositoryError) as error:
         module.fail_json(msg=str(error))

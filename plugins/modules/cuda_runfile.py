@@ -95,13 +95,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.runfile import Node, RunfileError, Wish, ensure
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.toolkit import PRESENT, Toolkit
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import open_address
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished, run
-
-FETCH_SECONDS = 60
 
 
 def _install(argv: Sequence[str], extra: Mapping[str, str], timeout: float, files: Sequence[int]) -> Finished:
@@ -149,7 +147,7 @@ def main() -> None:
     node = Node(
         start=lambda argv, seconds: _install(argv, {}, seconds, ()),
         install=_install,
-        fetch=lambda address: open_url(address, timeout=FETCH_SECONDS, follow_redirects="all"),
+        fetch=open_address,
         loads=_loads,
         machine=platform.machine(),
         root=os.geteuid() == 0,

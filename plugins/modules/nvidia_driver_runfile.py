@@ -66,13 +66,13 @@ import platform
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._driver.runfile import (
     RunfileError,
     Wish,
     install,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import open_address
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu import driver as nvidia_driver
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.host import Host, programs
 
@@ -99,7 +99,7 @@ def main() -> None:
     changed = before != given["version"] or built != (given["version"], given["flavour"])
     if changed and not module.check_mode:
         try:
-            install(Wish(**given), called, lambda address: open_url(address, timeout=60, follow_redirects="all"))
+            install(Wish(**given), called, open_address)
         except (RunfileError, OSError) as error:
             module.fail_json(msg=str(error))
     texts = [f"driver {before or 'none'}\n", f"driver {given['version']}, {given['flavour']} modules, by runfile\n"]

@@ -72,40 +72,30 @@ stamp_path:
 """
 
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import fetch_url
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.autotools import (
     BuildError,
-    Fetcher,
     Recipe,
     build,
     built,
-    parse_checksum,
     require,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import open_address
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import Words, digits_of, verified
 
-
-def _fetcher(module: AnsibleModule, source: str) -> Fetcher:
-    def fetch(folder: Path) -> Path:
-        if "://" not in source:
-            if not Path(source).is_file():
-                raise BuildError(f"There is no file {source} on this node; copy it there or give a URL.")
-            return Path(source)
-        response, info = fetch_url(module, source, timeout=module.params["timeout"])
-        if info["status"] not in (200, None) or response is None:
-            raise BuildError(f"{source} cannot be fetched: {info['msg']}; give a URL or a file that this node reaches.")
-        target = folder / "source.tar"
-        with target.open("wb") as file:
-            shutil.copyfileobj(response, file)
-        return target
-
-    return fetch
+WORDS = Words(
+    what="tarball",
+    checksum="its checksum",
+    elsewhere="give a URL or a file that this node reaches",
+    fail=BuildError,
+    name="source.tar",
+)
 
 
 def main() -> None:
@@ -127,20 +117,21 @@ def main() -> None:
         code, output, errors = module.run_command(list(command), cwd=str(folder))
         return int(code), f"{output}\n{errors}"
 
+    def fetch(address: str) -> IO[bytes]:
+        return open_address(address, given["timeout"])
+
+    recipe = Recipe(given["name"], digits_of(given["checksum"]), Path(given["prefix"]), given["configure"])
+    if not recipe.checksum:
+        module.fail_json(msg=f"The checksum {given['checksum']!r} is no SHA-256 sum; give its 64 hexadecimal digits.")
+    before = built(recipe)
+    changed = before != recipe.stamp
     try:
-        recipe = Recipe(
-            name=given["name"],
-            source=given["source"],
-            checksum=parse_checksum(given["checksum"]),
-            prefix=Path(given["prefix"]),
-            configure=given["configure"],
-        )
-        before = built(recipe)
-        changed = before != recipe.stamp
         if changed and not module.check_mode:
             require(recipe.name, given["needs"])
-            with tempfile.TemporaryDirectory(dir=module.tmpdir) as scratch:
-                build(recipe, _fetcher(module, recipe.source), run, Path(scratch), os.cpu_count() or 1)
+            with tempfile.TemporaryDirectory(dir=module.tmpdir) as name:
+                scratch = Path(name)
+                with verified(given["source"], recipe.checksum, fetch, WORDS, folder=scratch) as tarball:
+                    build(recipe, tarball, run, scratch, os.cpu_count() or 1)
     except (BuildError, OSError) as error:
         module.fail_json(msg=str(error))
     header = str(recipe.stamp_path)

@@ -239,10 +239,9 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._build import wheel as build
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.failure import explain
@@ -256,6 +255,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.source i
     substitute,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.toolkit import Recorded, recorded
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import open_address
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.facts import glibc
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.memory import available
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished, run
@@ -263,11 +263,6 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.processor
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.environment import EnvironmentMissing
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.indexes import Sources
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.requirements import canonical
-
-
-def _fetch(address: str) -> IO[bytes]:
-    found: IO[bytes] = open_url(address, timeout=60)
-    return found
 
 
 def _git(argv: Sequence[str], variables: Mapping[str, str], timeout: float) -> Finished:
@@ -338,7 +333,7 @@ def _look(module: AnsibleModule, wish: build.Wish) -> tuple[build.Node, dict[str
         cores=len(os.sched_getaffinity(0)),
         free=available(),
     )
-    return node, build.inputs(wish, node, identity(wish.source, _git, _fetch, timeout))
+    return node, build.inputs(wish, node, identity(wish.source, _git, open_address, timeout))
 
 
 def _start(module: AnsibleModule, wish: build.Wish) -> dict[str, Any]:
@@ -352,7 +347,7 @@ def _start(module: AnsibleModule, wish: build.Wish) -> dict[str, Any]:
         )
 
     def bring(folder: Path) -> Path:
-        root = lay_out(wish.source, folder, _git, _fetch, module.params["source_timeout"])
+        root = lay_out(wish.source, folder, _git, open_address, module.params["source_timeout"])
         substitute(root, wish.substitutions)
         return root
 

@@ -73,12 +73,12 @@ present:
 import os
 import shutil
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.compatibility import Here, problems
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import open_address
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import Words, sum_of, verified
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.facts import glibc
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import run
@@ -88,11 +88,6 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.environ
 
 class DeliveryError(RuntimeError):
     """The wheel cannot be had or used; the text is a sentence for the user."""
-
-
-def _fetch(address: str) -> IO[bytes]:
-    found: IO[bytes] = open_url(address, timeout=60)
-    return found
 
 
 def _here(prefix: str) -> Here:
@@ -115,7 +110,7 @@ def _bring(wheel: dict[str, Any], source: str, target: Path) -> None:
         name=wheel["filename"],
     )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with verified(source, wheel["sha256"], _fetch, words, folder=target.parent) as file:
+    with verified(source, wheel["sha256"], open_address, words, folder=target.parent) as file:
         draft = target.with_name(f".{target.name}")
         shutil.copyfile(file, draft)
         draft.replace(target)

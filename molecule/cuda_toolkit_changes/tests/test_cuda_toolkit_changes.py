@@ -31,7 +31,7 @@ def runfile(prefix="/srv/cuda", **given):
 # What is wished for on a node that has it not, what the sentence must hold. PAGE and CUT stand for a file and a sum.
 REFUSED = {
     "no-sum": (runfile(checksum=""), ["has no checksum; set its checksum in cuda_toolkit_runfiles"]),
-    "wrong-sum": (runfile(checksum="a" * 64), [f"expected {'a' * 64}, found {GIVEN['checksum']}. It was not run."]),
+    "wrong-sum": (runfile(checksum="a" * 64), [f"expected {'a' * 64}, found {GIVEN['checksum']}. It was not used."]),
     "web-page": (
         runfile(source="PAGE", checksum=hashlib.sha256(PAGE.encode()).hexdigest()),
         ["is no runfile: it begins with", "That is a web page, perhaps one that asks to log in."],

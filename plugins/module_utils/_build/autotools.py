@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.archive import ArchiveError, unpack
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import write
+
 #: Runs a command in a folder and returns its exit code and all that it printed.
 Runner = Callable[[Sequence[str], Path], tuple[int, str]]
-#: Brings the tarball into a folder and returns where it lies.
-Fetcher = Callable[[Path], Path]
 
 _LINES_OF_A_FAILURE = 15
 
@@ -29,13 +28,11 @@ class Recipe:
     """What is built, and how; the stamp in the prefix records all of it.
 
     :ivar name: what the sentences call it.
-    :ivar source: a URL or a path, for the sentences; the checksum says what it is.
     :ivar checksum: the SHA-256 sum of the tarball as hexadecimal digits.
     :ivar configure: the flags of configure, beside the prefix.
     """
 
     name: str
-    source: str
     checksum: str
     prefix: Path
     configure: Sequence[str]
@@ -60,17 +57,6 @@ def built(recipe: Recipe) -> str:
         return ""
 
 
-def parse_checksum(text: str) -> str:
-    """The hexadecimal digits of a SHA-256 sum, with or without its prefix.
-
-    :raises BuildError: the text is no such sum.
-    """
-    digits = text.strip().lower().removeprefix("sha256:")
-    if len(digits) != hashlib.sha256().digest_size * 2 or set(digits) - set("0123456789abcdef"):
-        raise BuildError(f"The checksum {text!r} is no SHA-256 sum; give its 64 hexadecimal digits.")
-    return digits
-
-
 def require(name: str, needs: Sequence[str]) -> None:
     """Check that the commands which a build calls are there.
 
@@ -84,20 +70,21 @@ def require(name: str, needs: Sequence[str]) -> None:
         )
 
 
-def build(recipe: Recipe, fetch: Fetcher, run: Runner, scratch: Path, jobs: int) -> None:
+def build(recipe: Recipe, tarball: Path, run: Runner, scratch: Path, jobs: int) -> None:
     """Build into the prefix, and record it only when all of it has landed.
 
-    :param scratch: an empty folder to work in.
-    :raises BuildError: the tarball is another one, or a step failed.
+    :param tarball: known to be the one that is meant.
+    :param scratch: a folder to work in.
+    :raises BuildError: the tarball is no release, or a step failed.
     """
-    archive = fetch(scratch)
-    found = _digest(archive)
-    if found != recipe.checksum:
+    try:
+        folder = unpack(tarball, scratch / "source")
+    except ArchiveError as error:
+        raise BuildError(str(error)) from error
+    if not (folder / "configure").is_file():
         raise BuildError(
-            f"{recipe.source} has the SHA-256 sum {found}, but {recipe.checksum} was expected; "
-            "the file is damaged or another one: nothing was built from it."
+            f"{tarball.name} has no configure; give the release tarball, not a snapshot of the repository."
         )
-    folder = _unpack(archive, scratch / "source")
     for step in (
         ["./configure", f"--prefix={recipe.prefix}", *recipe.configure],
         ["make", f"-j{jobs}"],
@@ -110,31 +97,4 @@ def build(recipe: Recipe, fetch: Fetcher, run: Runner, scratch: Path, jobs: int)
                 f"Building {recipe.name} failed: {' '.join(step)} ended with {code}. Its last words:\n{tail}"
             )
     recipe.stamp_path.parent.mkdir(parents=True, exist_ok=True)
-    recipe.stamp_path.write_text(recipe.stamp, encoding="utf-8")
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _unpack(archive: Path, folder: Path) -> Path:
-    """The folder in which configure lies."""
-    try:
-        with tarfile.open(archive) as tar:
-            # Not every Python 3.9 has filters. The checksum has already said that this is the file that was meant.
-            if hasattr(tarfile, "data_filter"):
-                tar.extractall(folder, filter="data")
-            else:
-                tar.extractall(folder)
-    except (OSError, tarfile.TarError) as error:
-        raise BuildError(f"{archive.name} cannot be unpacked: {error}.") from error
-    found = sorted(folder.glob("configure")) + sorted(folder.glob("*/configure"))
-    if not found:
-        raise BuildError(
-            f"{archive.name} has no configure; give the release tarball, not a snapshot of the repository."
-        )
-    return found[0].parent
+    write(recipe.stamp_path, recipe.stamp)

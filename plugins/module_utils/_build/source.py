@@ -8,14 +8,13 @@ import hashlib
 import os
 import re
 import shutil
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.archive import ArchiveError, unpack
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import Fetch
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import (
-    Fetch,
     Words,
     expected_sum,
     local_path,
@@ -193,6 +192,13 @@ def _laid_out(source: Source, folder: Path, git: Git, fetch: Fetch, timeout: flo
         return _unpack(archive, folder)
 
 
+def _unpack(archive: Path, folder: Path) -> Path:
+    try:
+        return unpack(archive, folder)
+    except ArchiveError as error:
+        raise SourceError(str(error)) from error
+
+
 def substitute(root: Path, substitutions: Sequence[Mapping[str, str]]) -> None:
     """Replace texts in files of the source.
 
@@ -284,29 +290,3 @@ def digest_of_folder(folder: Path) -> str:
         content = str(path.readlink()) if path.is_symlink() else sum_of(path)
         digest.update(f"{path.relative_to(folder)}\0{path.lstat().st_mode & 0o111:o}\0{content}\0".encode())
     return digest.hexdigest()
-
-
-def _unpack(archive: Path, folder: Path) -> Path:
-    """The root of the project in an archive, which most archives hold in one folder."""
-    try:
-        if archive.name.endswith(".zip"):
-            with zipfile.ZipFile(archive) as packed:
-                packed.extractall(folder)
-        else:
-            with tarfile.open(archive) as tar:
-                _extract(tar, folder)
-    except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{archive} cannot be unpacked: {error}.") from error
-    entries = list(folder.iterdir())
-    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
-
-
-def _extract(tar: tarfile.TarFile, folder: Path) -> None:
-    if hasattr(tarfile, "data_filter"):
-        tar.extractall(folder, filter="data")
-        return
-    # Not every Python 3.9 has filters: what would land outside is refused by hand.
-    for member in tar.getmembers():
-        if member.name.startswith("/") or ".." in Path(member.name).parts or not (member.isreg() or member.isdir()):
-            raise tarfile.TarError(f"{member.name} is not a plain file below the archive's own folder")
-    tar.extractall(folder)

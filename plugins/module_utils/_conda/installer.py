@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.program import CondaError
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files import verified as verified_file
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import Fetch, Words
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import Fetch
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import Words
 
 _WORDS = Words(
     what="installer",

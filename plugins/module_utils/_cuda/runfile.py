@@ -29,6 +29,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._cuda.toolkit i
     inspect,
     look,
 )
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import Fetch
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.installation import (
     Mark,
     account,
@@ -36,7 +37,6 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.installa
     one_line,
 )
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import (
-    Fetch,
     Words,
     require_sum,
     verified,

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import Fetch, Words, verified
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import Fetch
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import Words, verified
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished
 
 # Runs a program; None where there is none of the name.

@@ -18,10 +18,8 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.fetch import Fetch
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.installation import one_line
-
-# Opens an address for reading; tests hand in their own.
-Fetch = Callable[[str], IO[bytes]]
 
 ATTEMPTS = 3
 # What must stay free on a disk beside a download, in bytes.
@@ -47,11 +45,17 @@ class Words:
     name: str
 
 
+def digits_of(checksum: str) -> str:
+    """The 64 hexadecimal digits of a sha256 sum, with or without C(sha256:) before them; empty where it is none."""
+    found = _SHA256.match(checksum.strip())
+    return found.group(1).lower() if found else ""
+
+
 def require_sum(checksum: str, source: str, words: Words) -> None:
     """Raise the error of C(words) where the text is neither a sum nor an address."""
     if not checksum.strip():
         raise words.fail(f"{source} has no checksum; set {words.checksum} to its sha256 sum.")
-    if not _SHA256.match(checksum.strip()) and "://" not in checksum:
+    if not digits_of(checksum) and "://" not in checksum:
         raise words.fail(
             f"'{checksum}' is no sha256 sum (64 hexadecimal digits) and no address; correct {words.checksum}."
         )
@@ -61,9 +65,8 @@ def expected_sum(checksum: str, source: str, fetch: Fetch, words: Words) -> str:
     """The sha256 sum in hexadecimal digits, given as such or as the address of a file that lists it."""
     require_sum(checksum, source, words)
     given = checksum.strip()
-    found = _SHA256.match(given)
-    if found:
-        return found.group(1).lower()
+    if digits_of(given):
+        return digits_of(given)
     remedy = f"set {words.checksum} to the sha256 sum of the {words.what}, or to an address that lists it"
     with reading(given, fetch, remedy, words) as listed:
         listing = listed.read(1 << 20).decode("utf-8", "replace")
@@ -75,8 +78,8 @@ def _listed(listing: str, address: str, name: str, words: Words) -> str:
     sums = {}
     for line in listing.splitlines():
         parts = line.split()
-        if parts and _SHA256.match(parts[0]):
-            sums[Path(parts[-1].lstrip("*")).name if len(parts) > 1 else name] = parts[0].lower()
+        if parts and digits_of(parts[0]):
+            sums[Path(parts[-1].lstrip("*")).name if len(parts) > 1 else name] = digits_of(parts[0])
     if name in sums:
         return sums[name]
     if len(sums) == 1:
@@ -183,6 +186,6 @@ def _compare(source: str, path: Path, wanted: str, words: Words, suspicion: Call
     if wanted != found:
         doubt = suspicion(path)
         raise words.fail(
-            f"The checksum of {source} is wrong: expected {wanted}, found {found}. It was not run. "
+            f"The checksum of {source} is wrong: expected {wanted}, found {found}. It was not used. "
             f"{f'{doubt} ' if doubt else ''}Get the file again, or correct {words.checksum}."
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.journal import Journal
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import digits_of
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.openpgp import NoKey, binary, fingerprints
 
 #: The content behind a URL or a path of the node. Raises RepositoryError.
@@ -51,7 +52,7 @@ class Wish:
     @property
     def digest(self) -> str:
         """The expected SHA-256 sum of the keyring, as hexadecimal digits; empty where none is given."""
-        return self.checksum.strip().lower().removeprefix("sha256:")
+        return digits_of(self.checksum)
 
     @property
     def origin(self) -> str:
@@ -83,7 +84,7 @@ def check(wish: Wish) -> None:
     """
     if not urlsplit(wish.url).scheme:
         raise RepositoryError(f"The address of the repository, {wish.url!r}, begins with no scheme such as https://.")
-    if wish.digest and not re.fullmatch(r"[0-9a-f]{64}", wish.digest):
+    if wish.checksum.strip() and not wish.digest:
         raise RepositoryError(f"The checksum {wish.checksum!r} is no SHA-256 sum; give its 64 hexadecimal digits.")
     if wish.expected and not re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", wish.expected):
         raise RepositoryError(f"The fingerprint {wish.fingerprint!r} is none; give all of its 40 hexadecimal digits.")

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import digits_of
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver import packages as table
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.node import Node
@@ -246,7 +247,7 @@ def _by_runfile(question: Question, step: Step) -> Step:
     node, problems = question.node, question.problems
     if not step.version:
         problems.append(f"A runfile holds one version; set nvidia_driver_version for {node.host}.")
-    if not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", question.wishes.runfile_checksum):
+    if not digits_of(question.wishes.runfile_checksum):
         problems.append(
             f"The runfile for {node.host} is not run without its SHA-256 sum; set nvidia_driver_runfile_checksum to "
             "its 64 hexadecimal digits."

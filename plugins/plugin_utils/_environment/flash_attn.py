@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import digits_of
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
-_SUM = re.compile(r"^(?:sha256:)?([0-9a-fA-F]{64})$")
 _SUM_LINE = re.compile(r"^([0-9a-fA-F]{64})\s+\*?(\S+)$", re.MULTILINE)
 
 
@@ -84,8 +84,7 @@ def sum_of_wheel(filename: str, checksums: Mapping[str, Any], told: str) -> str:
     """
     given = checksums.get(filename)
     if given:
-        match = _SUM.match(str(given).strip())
-        return match[1].lower() if match else ""
+        return digits_of(str(given))
     for digits, name in _SUM_LINE.findall(told):
         if name.rsplit("/", 1)[-1] == filename:
             return str(digits).lower()
@@ -94,8 +93,7 @@ def sum_of_wheel(filename: str, checksums: Mapping[str, Any], told: str) -> str:
         digests = {asset["name"]: asset.get("digest") or "" for asset in assets}
     except (ValueError, KeyError, TypeError):
         return ""
-    match = _SUM.match(digests.get(filename, ""))
-    return match[1].lower() if match else ""
+    return digits_of(digests.get(filename, ""))
 
 
 def build(torch: str, capabilities: Sequence[str], release: str = "") -> dict[str, Any]:

@@ -61,7 +61,21 @@ def test_check_mode_tells_the_change_and_touches_nothing(
 
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], arguments: dict[str, Any]) -> None:
     result = run(capsys, arguments, source="/no/such/tool.tar.gz")
-    assert "There is no file /no/such/tool.tar.gz on this node; copy it there or give a URL." in result["msg"]
+    assert (
+        "The tarball /no/such/tool.tar.gz is not there; give a URL or a file that this node reaches." in result["msg"]
+    )
+
+
+def test_another_tarball_than_the_one_meant_is_not_built(
+    capsys: pytest.CaptureFixture[str], arguments: dict[str, Any]
+) -> None:
+    result = run(capsys, arguments, checksum="a" * 64)
+    assert f"expected {'a' * 64}, found {arguments['checksum']}. It was not used." in result["msg"]
+    assert not Path(arguments["prefix"]).exists()
+
+
+def test_what_is_no_sum_is_refused(capsys: pytest.CaptureFixture[str], arguments: dict[str, Any]) -> None:
+    assert "is no SHA-256 sum" in run(capsys, arguments, checksum="md5:abc")["msg"]
 
 
 def test_a_missing_compiler_is_named(capsys: pytest.CaptureFixture[str], arguments: dict[str, Any]) -> None:

@@ -71,4 +71,14 @@ def test_a_wrong_sum_is_told_with_what_the_file_looks_like(tmp_path: Path) -> No
         ),
     ):
         pass
-    assert f"expected {'a' * 64}, found {SUM}. It was not run. A page. Get the file again" in str(caught.value)
+    assert f"expected {'a' * 64}, found {SUM}. It was not used. A page. Get the file again" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [SUM, f"sha256:{SUM}", f"  {SUM.upper()}\n"])
+def test_a_sum_may_have_its_prefix(text: str) -> None:
+    assert verified_file.digits_of(text) == SUM
+
+
+@pytest.mark.parametrize("text", ["", "sha256:", SUM[:-1], f"md5:{SUM}", "g" * 64, "https://x.invalid/sums"])
+def test_what_is_no_sum_has_no_digits(text: str) -> None:
+    assert verified_file.digits_of(text) == ""
