@@ -39,13 +39,18 @@ test-quick: venv  ## What the change since SINCE (HEAD) can break: lint of its f
 	.ci/quick $(SINCE)
 
 .PHONY: test-lint
-test-lint: venv  ## ansible-lint, yamllint, ruff, mypy, changelog
+test-lint: venv  ## ansible-lint, yamllint, ruff, mypy, changelog, the tables in READMEs of roles
 	ansible-lint --offline --strict
 	yamllint --strict --config-file .config/yamllint.yml .
 	ruff check
 	ruff format --check
 	mypy plugins sandbox bench roles/hostfile/files/ds_launch
 	antsibull-changelog lint
+	.ci/readmes --check
+
+.PHONY: readmes
+readmes: venv  ## Write the tables of variables in READMEs of roles from their argument specifications
+	.ci/readmes
 
 .PHONY: test-unit
 test-unit: venv  ## Tables of cases for all logic

@@ -1,10 +1,9 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A role's variables are the same in its defaults, in its argument specification and in its README."""
+"""A role's variables are the same in its defaults and in its argument specification, from which its README is made."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,3 @@ def test_defaults_are_those_of_the_specification(role: Path) -> None:
     # A default that is computed is told in words.
     plain = {name: value for name, value in defaults.items() if not (isinstance(value, str) and "{{" in value)}
     assert {name: options[name].get("default") for name in plain} == plain
-
-
-@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
-def test_the_readme_has_a_row_for_each_variable(role: Path) -> None:
-    rows = re.findall(r"^\| (`[^|]+) \|", (role / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    named = {name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row)}
-    options = load(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
-    assert sorted(set(options) - named) == []
