@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.requirements import (
@@ -14,17 +15,77 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.require
     parse,
     version_key,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import minor, numbers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import torches
 
 COMPANIONS = ("torchvision", "torchaudio")
 # What the variables of the companions may say instead of a version.
 AUTO, NONE = "auto", "none"
+# The folder of an environment that holds what was proved there.
+NOTES = ".fromzero"
 _BUILD = re.compile(r"^(cpu|xpu|cu\d{2,3}|rocm\d+(\.\d+)*)?$")
 
 
-class TorchWishError(ValueError):
-    """The wish contradicts itself or cannot be read; the text is a sentence for the user."""
+class TorchRequestError(ValueError):
+    """The request contradicts itself or cannot be read; the text is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class TorchRequest:
+    """What is asked for; the names are those of the options of torch_decision."""
+
+    prefix: str
+    version: str
+    torchvision: str = AUTO
+    torchaudio: str = AUTO
+    build: str = ""
+    wheels: Sequence[str] = ()
+    wheels_on_node: bool = False
+
+
+def spelled(text: str) -> tuple[str, str]:
+    """A version of torch and its tag as wheels spell them: 2.0 is 2.0.0, V2.0.1+CU117 is 2.0.1 with cu117."""
+    version, _plus, tag = text.strip().lower().removeprefix("v").partition("+")
+    if re.fullmatch(r"\d+\.\d+", version) and numbers(version) <= numbers(list(torches())[-1]):
+        # As pip reads it.
+        version = f"{version}.0"
+    return version, spelled_build(tag)
+
+
+def spelled_build(text: str) -> str:
+    """The tag of a build as wheels spell it: CU117 is cu117."""
+    # As the wheels of 2.1 for PyPI called themselves.
+    return re.sub(r"[.-]with[.-]pypi[.-]cudnn$", "", text.strip().lower())
+
+
+def decide(request: TorchRequest, environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What torch_decision returns.
+
+    :param environment: what the module environment_info returned.
+    :raises TorchRequestError: the request cannot be met, whatever is installed.
+    """
+    folder = f"{request.prefix}/{NOTES}/wheels"
+    copied = [] if request.wheels_on_node else [wheel for wheel in request.wheels if "://" not in wheel]
+    wheels = [f"{folder}/{wheel.rpartition('/')[2]}" if wheel in copied else wheel for wheel in request.wheels]
+    version, tag = spelled(request.version)
+    versions = {
+        "torch": f"{version}+{tag}" if tag else version,
+        "torchvision": request.torchvision.strip(),
+        "torchaudio": request.torchaudio.strip(),
+    }
+    build = spelled_build(request.build)
+    found, left_out = companions(versions, build, wheels, environment["python"], environment["machine"])
+    asked = packages(found, build, wheels)
+    trio = ("torch", *COMPANIONS)
+    installed = {name: environment["packages"][name] for name in trio if name in environment["packages"]}
+    record = {"asked": asked}
+    return {
+        "packages": asked,
+        "left_out": left_out,
+        "copied": copied,
+        "record": record,
+        "due": environment["records"].get("torch") != {**record, "found": installed},
+    }
 
 
 def _exact(name: str, version: str, build: str) -> str:
@@ -32,9 +93,9 @@ def _exact(name: str, version: str, build: str) -> str:
         local = version_key(version)[1]
     except RequirementError as error:
         variable = "torch_version" if name == "torch" else f"torch_{name}_version"
-        raise TorchWishError(f"{variable}: {error}") from error
+        raise TorchRequestError(f"{variable}: {error}") from error
     if local and build and local != build:
-        raise TorchWishError(
+        raise TorchRequestError(
             f"{name} {version} is not a build for {build}; give the tag once, in the version or in torch_build."
         )
     return f"{name}=={version}{f'+{build}' if build and not local else ''}"
@@ -81,7 +142,7 @@ def companions(
 
     :param versions: torch, torchvision, torchaudio -> version. build, wheels: see L(packages).
     :param python, machine: see L(left_out).
-    :raises TorchWishError: the name of a wheel cannot be read.
+    :raises TorchRequestError: the name of a wheel cannot be read.
     """
     held = _held(wheels)
     torch = held.get("torch") or versions["torch"]
@@ -112,7 +173,7 @@ def _held(wheels: Sequence[str]) -> dict[str, str]:
     try:
         return {requirement.name: requirement.version for requirement in map(parse, wheels)}
     except RequirementError as error:
-        raise TorchWishError(f"torch_wheels: {error}") from error
+        raise TorchRequestError(f"torch_wheels: {error}") from error
 
 
 def packages(versions: Mapping[str, str], build: str, wheels: Sequence[str] = ()) -> list[str]:
@@ -121,10 +182,10 @@ def packages(versions: Mapping[str, str], build: str, wheels: Sequence[str] = ()
     :param versions: torch, torchvision, torchaudio -> version, with or without a local tag; empty: not wanted.
     :param build: the local tag of versions that have none; empty: whatever build the index gives.
     :param wheels: files or URLs that take the place of the versions of what they hold.
-    :raises TorchWishError: a version or a build cannot be read, or they contradict each other.
+    :raises TorchRequestError: a version or a build cannot be read, or they contradict each other.
     """
     if not _BUILD.match(build):
-        raise TorchWishError(f"torch_build is {build!r}; it must be cpu, one such as cu130 or rocm6.4, or empty.")
+        raise TorchRequestError(f"torch_build is {build!r}; it must be cpu, one such as cu130 or rocm6.4, or empty.")
     held = _held(wheels)
     named = [_exact(name, str(version), build) for name, version in versions.items() if version and name not in held]
     return [*wheels, *named]

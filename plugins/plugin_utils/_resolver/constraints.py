@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.values import truth
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import major, minor, numbers
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import spelled, spelled_build
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apexes,
     branches,
@@ -61,8 +62,6 @@ class Reading:
 
 def _tag(reader: Reader, name: str, value: str) -> str:
     """The tag of a build; 11.7, cu11.7 and cuda117 are told what they would be."""
-    # As the wheels of 2.1 for PyPI called themselves.
-    value = re.sub(r"[.-]with[.-]pypi[.-]cudnn$", "", value)
     if not value or _BUILD.fullmatch(value):
         return value
     digits = re.sub(r"\D", "", value)
@@ -76,12 +75,9 @@ def _tag(reader: Reader, name: str, value: str) -> str:
 def _torch(reader: Reader) -> tuple[str, str]:
     """torch_version with its tag, and torch_build."""
     text = reader.text("torch", torches())
-    version, _plus, tag = text.removeprefix("v").partition("+")
-    if re.fullmatch(r"\d+\.\d+", version) and numbers(version) <= numbers(list(torches())[-1]):
-        # As pip reads it.
-        version = f"{version}.0"
-    tag = _tag(reader, "torch", tag.lower())
-    build = _tag(reader, "torch_build", reader.text("torch_build").lower())
+    version, tag = spelled(text)
+    tag = _tag(reader, "torch", tag)
+    build = _tag(reader, "torch_build", spelled_build(reader.text("torch_build")))
     if tag and build and tag != build:
         said = (
             f"torch_version is {text!r} and torch_build is {build!r}, which contradict each other; give the build once."

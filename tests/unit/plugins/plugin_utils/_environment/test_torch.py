@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment import proof
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import (
-    TorchWishError,
+    TorchRequest,
+    TorchRequestError,
     companions,
+    decide,
     packages,
     problems,
 )
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver import constraints
 
 WHEEL = "/srv/torch-2.0.1+cu117-cp310-cp310-linux_x86_64.whl"
 
@@ -47,7 +51,7 @@ BAD_WISHES = [
 def test_bad_wish_is_refused_by_the_name_of_its_variable(
     versions: dict[str, str], build: str, wheels: list[str], sentence: str
 ) -> None:
-    with pytest.raises(TorchWishError) as caught:
+    with pytest.raises(TorchRequestError) as caught:
         packages(versions, build, wheels)
     assert sentence in str(caught.value)
 
@@ -154,3 +158,41 @@ def test_wrong_torch_is_a_sentence_with_what_is_there(
     environment: dict[str, Any], requirements: list[str], sentence: str
 ) -> None:
     assert any(sentence in problem for problem in problems(environment, requirements))
+
+
+ENVIRONMENT: dict[str, Any] = {"python": "3.11.9", "machine": "x86_64", "packages": {}, "records": {}}
+SPELLINGS = [
+    ("2.13.0+CPU", "", "torch==2.13.0+cpu"),
+    (" v2.13.0 ", "CPU", "torch==2.13.0+cpu"),
+    ("2.13", "cpu", "torch==2.13.0+cpu"),
+    ("2.1.2+cu121.with.pypi.cudnn", "", "torch==2.1.2+cu121"),
+]
+
+
+@pytest.mark.parametrize(("version", "build", "package"), SPELLINGS)
+def test_a_spelling_that_the_plan_accepts_is_installed(version: str, build: str, package: str) -> None:
+    request = TorchRequest("/env", version, torchvision="none", torchaudio="none", build=build)
+    assert decide(request, ENVIRONMENT)["packages"] == [package]
+    read = constraints.read({"torch": version, "torch_build": build})
+    assert read.faults == ()
+    assert f"torch=={read.wishes.torch}+{read.wishes.torch_build}" == package
+
+
+def test_what_is_proved_is_not_due_until_a_version_changes() -> None:
+    request = TorchRequest("/env", "2.13.0+cpu", torchaudio="none")
+    packages = {"torch": "2.13.0+cpu", "torchvision": "0.28.0+cpu", "numpy": "2.3.0"}
+    decided = decide(request, {**ENVIRONMENT, "packages": packages})
+    assert decided["due"]
+    record = proof.recorded(decided["record"], {"packages": packages}, ["torch", "torchvision", "torchaudio"])
+    there = {**ENVIRONMENT, "packages": packages, "records": {"torch": record}}
+    assert not decide(request, there)["due"]
+    assert decide(request, {**there, "packages": {**packages, "torch": "2.12.0+cpu"}})["due"]
+
+
+def test_wheels_of_the_control_node_are_copied_below_the_environment() -> None:
+    wheels = [WHEEL, "https://x.invalid/torchvision-0.15.2+cu117-cp310-cp310-linux_x86_64.whl"]
+    decided = decide(TorchRequest("/env", "2.0.1", torchaudio="none", wheels=wheels), ENVIRONMENT)
+    assert decided["copied"] == [WHEEL]
+    assert decided["packages"][:2] == [f"/env/.fromzero/wheels/{WHEEL.rpartition('/')[2]}", wheels[1]]
+    on_node = decide(TorchRequest("/env", "2.0.1", wheels=[WHEEL], wheels_on_node=True), ENVIRONMENT)
+    assert (on_node["copied"], on_node["packages"]) == ([], [WHEEL])

@@ -1,0 +1,34 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.decision import DecisionAction
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.proof import KINDS, recorded
+
+
+class ActionModule(DecisionAction):
+    """Proves an environment; the documentation is that of the module."""
+
+    def decide(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        given = [name for name in KINDS if arguments[name] is not None]
+        if len(given) != 1:
+            raise ValueError(f"environment_proof takes one of {', '.join(KINDS)}, and {len(given)} are given.")
+        kind = KINDS[given[0]]
+        environment = self.module(
+            "environment_info",
+            prefix=arguments["prefix"],
+            gather=list(kind.gather),
+            accelerator=arguments["accelerator"],
+        )
+        problems = kind.problems(environment, arguments[given[0]])
+        if problems:
+            raise ValueError(" ".join(problems))
+        result = {"environment": environment}
+        if arguments["record"] is None:
+            return result
+        record = recorded(arguments["record"], environment, arguments["recorded_packages"])
+        written = self.module("environment_record", prefix=arguments["prefix"], name=given[0], record=record)
+        return {**result, "changed": written["changed"], "diff": written.get("diff", {})}

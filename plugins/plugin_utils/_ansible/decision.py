@@ -1,0 +1,78 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Tasks that decide: once for a node, on the control node, by what the node reports; refused in one sentence."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import yaml
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.refusal import Refusal
+
+_MODULES = "ansible_collections.fromzero.deepspeed.plugins.modules"
+_OF_A_SPEC = ("type", "elements", "choices", "default", "required")
+
+
+class ModuleFailed(Exception):
+    """A module that a decision needs has failed."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        super().__init__(str(result.get("msg", "no reason given")))
+        self.result = result
+
+
+@cache
+def documented_spec(name: str) -> dict[str, dict[str, Any]]:
+    """The argument specification of an action, from the documentation of the module by the same name."""
+    options = yaml.safe_load(import_module(f"{_MODULES}.{name}").DOCUMENTATION)["options"]
+    return {
+        option: {key: value for key, value in described.items() if key in _OF_A_SPEC}
+        for option, described in options.items()
+    }
+
+
+class DecisionAction(ActionBase):
+    """An action that checks its arguments by its documentation, asks modules of the node, and decides.
+
+    What C(decide) raises as a ValueError is a sentence for the user, and all that the task says.
+    """
+
+    _supports_check_mode = True
+    _task_vars: dict[str, Any]
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self._task_vars = task_vars or {}
+        name = type(self).__module__.rpartition(".")[2]
+        _checked, arguments = self.validate_argument_spec(argument_spec=documented_spec(name))
+        try:
+            return {**result, "changed": False, **self.decide(plain(arguments))}
+        except ValueError as error:
+            raise Refusal(str(error)) from error
+        except ModuleFailed as failure:
+            return {**result, **failure.result}
+
+    @abstractmethod
+    def decide(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The result of the task.
+
+        :raises ValueError: it is refused; the text is a sentence for the user.
+        """
+
+    def module(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        """What a module of this collection returns on the node.
+
+        :raises ModuleFailed: it has failed.
+        """
+        found: dict[str, Any] = self._execute_module(
+            module_name=f"fromzero.deepspeed.{name}", module_args=arguments, task_vars=self._task_vars
+        )
+        if found.get("failed"):
+            raise ModuleFailed(found)
+        return found
