@@ -14,7 +14,7 @@ description:
     asked for.
   - Fails with one sentence for each difference. Where there is none, the proof is recorded by
     M(fromzero.deepspeed.environment_record), if O(record) is given.
-  - Give one of O(torch), O(apex) and O(deepspeed). Its name is that of the record.
+  - Give one of O(torch), O(apex), O(deepspeed) and O(training_libs). Its name is that of the record.
 options:
   prefix:
     description: Folder of the environment, the one that has C(bin/python) in it.
@@ -28,6 +28,9 @@ options:
     type: dict
   deepspeed:
     description: What was installed, C(version), C(switches) of ops, and C(compatible) with switches that must be so.
+    type: dict
+  training_libs:
+    description: What was installed, C(imports) with the modules that must import, also on a node without a GPU.
     type: dict
   accelerator:
     description: The accelerator that DeepSpeed is asked about.

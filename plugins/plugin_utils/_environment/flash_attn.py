@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import digits_of
@@ -74,6 +75,34 @@ def installed_name(filename: str) -> str:
     the difference.
     """
     return re.sub(r"^([^-]+-[^-+]+)\+[^-]+", r"\1", filename)
+
+
+def sums_address(url: str, release: str) -> str:
+    """Where the sums of a release are told; GitHub has a page for each."""
+    return f"{url}/v{release}" if url.startswith("https://api.github.com/") else url
+
+
+def manifest(offer: Mapping[str, str], digits: str, path: Path) -> dict[str, Any]:
+    """A finished wheel as wheel_build describes those that it builds.
+
+    :param offer: as L(wheel) returned it. digits: its sha256 sum. path: where it lies on the control node.
+    """
+    return {
+        "name": "flash-attn",
+        "version": offer["release"],
+        "filename": offer["installed_name"],
+        "sha256": digits,
+        "key": digits[:16],
+        "path": str(path),
+        "built_on": "the project's own machines",
+        "needs": {
+            "python": offer["python"],
+            "machine": "x86_64",
+            "glibc": offer["glibc"],
+            "torch": offer["torch"],
+            "instructions": [],
+        },
+    }
 
 
 def sum_of_wheel(filename: str, checksums: Mapping[str, Any], told: str) -> str:

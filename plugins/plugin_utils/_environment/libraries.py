@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -335,28 +336,67 @@ def sums_of(wheels: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {distribution(wheel): wheel["sha256"] for wheel in wheels}
 
 
-def record(
-    environment: Mapping[str, Any],
-    asked: Mapping[str, Any],
-    choice: Mapping[str, Any],
-    sums: Mapping[str, str],
-) -> dict[str, Any]:
-    """What is written down once it was proved: as long as it stays the same, nothing is to do.
+@dataclass(frozen=True)
+class LibrariesRequest:
+    """What is asked for; the names are those of the options of training_libs_decision."""
 
-    :param asked: what the user wrote, beyond what the choice was made of.
-    :param sums: those of the wheels that were built or brought, by distribution, or those that were written down.
+    sets: Sequence[str] = ()
+    packages: Sequence[str] = ()
+    projects: Sequence[Mapping[str, Any]] = ()
+    constrained: bool = True
+    constraints: Sequence[str] = ()
+    flash_attn_version: str = ""
+    accelerator: str = "auto"
+
+
+def decide(
+    request: LibrariesRequest, environment: Mapping[str, Any], host: str = "", gpus: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """What training_libs_decision returns.
+
+    :param environment: what the module environment_info returned.
+    :param gpus: of the node, those that compute.
+    :raises LibrariesError: the request cannot be read.
     """
-    names = {parse(text).name for text in choice["packages"]} | set(sums) | set(KEPT)
-    return {
+    wanted = projects(request.projects)
+    choice = choose(
+        environment,
+        request.sets,
+        request.packages,
+        host=host,
+        gpus=gpus,
+        constrained=request.constrained,
+        constraints=request.constraints,
+    )
+    known = environment["records"].get("training_libs", {})
+    record = {
         "asked": {
-            **asked,
-            "packages": list(choice["packages"]),
+            "sets": list(request.sets),
+            "projects": wanted,
+            "flash_attn": request.flash_attn_version if choice["flash_attn"] else "",
+            "accelerator": request.accelerator,
+            "packages": choice["packages"],
             "pins": hashlib.sha256(choice["pins"].encode()).hexdigest() if choice["pins"] else "",
         },
         "python": environment["python"],
-        "found": {name: version for name, version in sorted(environment["packages"].items()) if name in names},
-        "wheels": dict(sums),
     }
+    sums = known.get("wheels", {})
+    names = sorted({parse(text).name for text in choice["packages"]} | set(KEPT))
+    present = {**record, "wheels": sums, "found": versions_of({*names, *sums}, environment)}
+    return {
+        **choice,
+        "projects": wanted,
+        "record": record,
+        "recorded_packages": names,
+        "recorded_wheels": sums,
+        "due": known != present,
+        "environment": environment,
+    }
+
+
+def versions_of(names: Iterable[str], environment: Mapping[str, Any]) -> dict[str, str]:
+    """The installed versions of those packages that are installed."""
+    return {name: environment["packages"][name] for name in sorted(names) if name in environment["packages"]}
 
 
 def divided(
@@ -366,7 +406,7 @@ def divided(
     alone: Sequence[str] = (),
     recorded: Mapping[str, str],
     installed: Mapping[str, str],
-) -> dict[str, list[str]]:
+) -> dict[str, Any]:
     """Which wheels are installed together with all else, and which by themselves.
 
     :param wheels: as wheel_build returned them. paths: where each is on the node; empty where it is not there.
@@ -374,9 +414,10 @@ def divided(
     :param recorded: the sums of the wheels that were installed before, by distribution.
     :param installed: the packages of the environment before.
     :return: together: paths. again: paths of those that are to be installed without what they need: those without
-        dependencies, and those that were installed from another wheel, often of the same version.
+        dependencies, and those that were installed from another wheel, often of the same version. sums: those of all
+        wheels by distribution.
     """
-    found: dict[str, list[str]] = {"together": [], "again": []}
+    found: dict[str, Any] = {"together": [], "again": [], "sums": sums_of(wheels)}
     for wheel, path in zip(wheels, paths, strict=True):
         name = distribution(wheel)
         other = recorded.get(name) != wheel["sha256"]

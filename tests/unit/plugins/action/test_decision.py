@@ -87,5 +87,5 @@ def test_what_is_not_what_was_asked_for_is_refused_and_not_recorded(node: Node) 
 
 
 def test_one_kind_is_proved_at_a_time(node: Node) -> None:
-    with pytest.raises(Refusal, match="takes one of torch, apex, deepspeed, and 0 are given"):
+    with pytest.raises(Refusal, match=r"takes one of torch, .*, and 0 are given"):
         node.run(environment_proof, prefix="/env")

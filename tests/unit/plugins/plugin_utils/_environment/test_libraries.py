@@ -12,18 +12,19 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.require
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.libraries import (
     KEPT,
     LibrariesError,
+    LibrariesRequest,
     choose,
+    decide,
     digest,
     divided,
     fits,
     merged,
     pins_of,
     projects,
-    record,
     stacks_for,
-    sums_of,
     versions_in,
 )
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.proof import recorded
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import FOLDER, rows
 
 SETS = {row["set"]: row for row in rows("libraries")["sets"]}
@@ -39,6 +40,7 @@ def _environment(torch: str, python: str = "3.11.2", **more: str) -> dict[str, A
         "python": python,
         "packages": {"torch": torch, "deepspeed": "0.19.8", **more} if torch else {},
         "errors": [],
+        "records": {},
     }
 
 
@@ -246,20 +248,31 @@ def test_wheel_is_installed_again_where_it_is_another_than_the_recorded_one(
     alone: list[str], recorded: dict[str, str], installed: dict[str, str], together: list[str], again: list[str]
 ) -> None:
     found = divided([WHEEL], [PATH], alone=alone, recorded=recorded, installed=installed)
-    assert found == {"together": together, "again": again}
+    assert found == {"together": together, "again": again, "sums": {"lmtuner": "a" * 64}}
 
 
 def test_wheel_that_is_not_on_the_node_is_not_installed() -> None:
-    assert divided([WHEEL], [""], recorded={}, installed={}) == {"together": [], "again": []}
+    found = divided([WHEEL], [""], recorded={}, installed={})
+    assert (found["together"], found["again"]) == ([], [])
 
 
-def test_record_changes_with_torch_and_not_with_what_is_of_no_concern() -> None:
-    def of(**packages: str) -> dict[str, Any]:
-        environment = {**NEW, "packages": {"torch": "2.13.0+cu130", "fire": "0.7.1", **packages}}
-        return record(environment, {"sets": ["lora"]}, choose(NEW, ["lora"], []), sums_of([WHEEL]))
+def test_libraries_are_due_until_they_are_proved_and_again_when_one_of_them_moves() -> None:
+    def due(environment: dict[str, Any], **more: Any) -> bool:
+        return bool(decide(LibrariesRequest(sets=["lora"], **more), environment)["due"])
 
-    assert of() == of(black="26.1")
-    assert of() != of(torch="2.14.1+cu130")
-    assert of() != of(fire="0.7.0")
-    assert of() != of(lmtuner="1.0")
-    assert of()["wheels"] == {"lmtuner": "a" * 64}
+    def installed(**packages: str) -> dict[str, Any]:
+        return {**NEW, "packages": {**NEW["packages"], "fire": "0.7.1", "lmtuner": "1.0", **packages}}
+
+    decided = decide(LibrariesRequest(sets=["lora"]), installed())
+    sums = divided([WHEEL], [PATH], recorded={}, installed={})["sums"]
+    names = [*decided["recorded_packages"], *sums]
+    proved = recorded({**decided["record"], "wheels": sums}, installed(), names)
+    records = {"records": {"training_libs": proved}}
+    assert due(installed())
+    assert not due({**installed(), **records})
+    assert not due({**installed(black="26.1"), **records})
+    assert due({**installed(torch="2.14.1+cu130"), **records})
+    assert due({**installed(fire="0.7.0"), **records})
+    assert due({**installed(lmtuner="1.1"), **records})
+    assert due({**installed(), **records}, flash_attn_version="2.8.3", packages=["black"])
+    assert due({**installed(), **records}, constrained=False)

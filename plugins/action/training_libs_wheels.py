@@ -1,0 +1,17 @@
+# Copyright (c) 2026 The fromzero team
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.decision import DecisionAction
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.libraries import divided
+
+
+class ActionModule(DecisionAction):
+    """Divides wheels; the documentation is that of the module."""
+
+    def decide(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        wheels = arguments.pop("wheels")
+        return divided(wheels, arguments.pop("paths") or [""] * len(wheels), **arguments)
