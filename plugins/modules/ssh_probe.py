@@ -31,6 +31,17 @@ options:
         description: What the node calls itself. Empty where that is not known.
         type: str
         default: ""
+  outside:
+    description:
+      - Nodes that are tried by their names besides, and that must reach O(node) in turn. These are nodes outside the
+        limit of a run, which are asked for nothing else.
+    type: list
+    elements: str
+    default: []
+  node:
+    description: The name of this node. Required where O(outside) names nodes.
+    type: str
+    default: ""
   first:
     description: The number of the target to begin with; nodes that probe at the same time should differ.
     type: int
@@ -62,13 +73,14 @@ tried:
   type: int
   sample: 6
 broken:
-  description: The names that did not lead to their node, in the order of O(targets).
+  description: The names that did not lead to their node, in the order of O(targets), then of O(outside).
   returned: always
   type: list
   elements: dict
   contains:
     node: {description: The node that was meant., type: str, sample: node2}
     name: {description: The name that was tried., type: str, sample: 192.0.2.12}
+    back: {description: Whether the way there is good and that back to O(node) is not., type: bool, sample: false}
     kind:
       description:
         - The kind of failure, one of V(host_key), V(refused_key), V(name), V(closed), V(busy), V(network), V(config),
@@ -105,6 +117,8 @@ def main() -> None:
                     "hostname": {"type": "str", "default": ""},
                 },
             },
+            "outside": {"type": "list", "elements": "str", "default": []},
+            "node": {"type": "str", "default": ""},
             "first": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 10},
             "at_once": {"type": "int", "default": 8},
@@ -112,18 +126,21 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    back = given["node"]
+    targets = [
+        *given["targets"],
+        *({"node": node, "name": node, "hostname": "", "back": back} for node in given["outside"]),
+    ]
     started = time.monotonic()
     # ConnectTimeout ends with the connection; a host that hangs after it is bounded here.
     broken = broken_targets(
-        given["targets"],
+        targets,
         given["first"],
         given["timeout"],
         given["at_once"],
-        lambda argv: run_command(argv, given["timeout"] * 2),
+        lambda argv: run_command(argv, given["timeout"] * 3),
     )
-    module.exit_json(
-        changed=False, tried=len(given["targets"]), broken=broken, seconds=round(time.monotonic() - started, 2)
-    )
+    module.exit_json(changed=False, tried=len(targets), broken=broken, seconds=round(time.monotonic() - started, 2))
 
 
 if __name__ == "__main__":

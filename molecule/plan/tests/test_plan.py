@@ -246,4 +246,4 @@ def test_a_record_that_somebody_broke_is_refused_with_a_way_out(play_again: Play
     (tmp_path / "artifacts" / "plan.yml").write_text("<<<<<<< HEAD\n", encoding="utf-8")
     run = play_again()
     assert run.code != 0
-    assert "plan.yml is not a plan that a run has written; remove it, and run once without --limit." in run.said
+    assert "plan.yml is not a plan that a run has written; remove it, and run again over all nodes." in run.said

@@ -175,6 +175,16 @@ def test_a_limit_without_the_head_says_that_nothing_was_launched():
     assert "no launch was tried: node1, the head, takes no part in this run" in done.stdout
 
 
+def test_a_node_installed_anew_that_the_others_do_not_let_in_is_reported_under_a_limit():
+    key, trusted = "/home/trainer/.ssh/id_ed25519", "/home/trainer/.ssh/authorized_keys"
+    # What a run with --limit leaves behind: the node knows its new key, and the others do not.
+    with moved("node2", key), moved("node2", f"{key}.pub"), edited("node2", trusted, "/^$/d"):
+        on("node2", f"su trainer -c 'ssh-keygen -q -t ed25519 -N \"\" -f {key}' && cat {key}.pub >> {trusted}")
+        run = verify("--limit", "node2")
+    reason = "ssh from node2 to node1 failed: it does not accept this node's key"
+    assert_reported(run, "ssh", "node2", reason, "without --limit")
+
+
 def test_a_node_that_hangs_is_named_and_the_run_is_cleaned_up():
     path = on("node2", f"echo {PACKAGES}") + "/hang.pth"
     hang = "import os, sys, time; 'RANK' in os.environ and 'training_step' in str(sys.orig_argv) and time.sleep(600)"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -55,10 +56,16 @@ def command_for(name: str, timeout: int) -> list[str]:
     return ["ssh", "-n", "-T", *(part for option in options for part in ("-o", option)), "--", name, "uname", "-n"]
 
 
+def command_back(name: str, back: str, timeout: int) -> list[str]:
+    """The ssh command that has a host reach this node in turn."""
+    return [*command_for(name, timeout)[:-2], shlex.join(command_for(back, timeout))]
+
+
 def probe(target: Mapping[str, str], timeout: int, run: Runner) -> dict[str, Any] | None:
     """Reach one host by one name; the result is None where that worked, else what went wrong.
 
-    :param target: the C(node) that is meant, the C(name) to reach it by, and the C(hostname) it should report, or "".
+    :param target: the C(node) that is meant, the C(name) to reach it by, the C(hostname) it should report, or "", and
+        C(back), the name by which it should reach this node in turn, where it should.
     """
     started = time.monotonic()
     status, output, errors = run(command_for(target["name"], timeout))
@@ -70,10 +77,16 @@ def probe(target: Mapping[str, str], timeout: int, run: Runner) -> dict[str, Any
     reported = output.strip().splitlines()[-1] if output.strip() else ""
     if status == 0 and target["hostname"] and reported != target["hostname"]:
         kind, clause = "other_host", f"it leads to the host {reported} instead of {target['hostname']}"
+    back = not kind and bool(target.get("back"))
+    if back:
+        status, _output, errors = run(command_back(target["name"], target["back"], timeout))
+        kind, clause = ("", "") if status == 0 else reason_of(status, errors)
+        clause = f"{target['node']} does not reach {target['back']} in turn, since {clause}"
     if not kind:
         return None
     seconds = round(time.monotonic() - started, 2)
-    return {"node": target["node"], "name": target["name"], "kind": kind, "reason": clause, "seconds": seconds}
+    named = {"node": target["node"], "name": target["name"], "back": back}
+    return {**named, "kind": kind, "reason": clause, "seconds": seconds}
 
 
 def run_command(argv: Sequence[str], timeout: float) -> tuple[int, str, str]:

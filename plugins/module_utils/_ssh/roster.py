@@ -24,11 +24,13 @@ class Roster:
     :param records: what is known of each member that was ever seen.
     :param missing: members of which nothing is known.
     :param outside: members that this run was not asked to touch.
+    :param unknown: members of this run with keys that nobody knew before it.
     """
 
     records: list[Record]
     missing: list[str]
     outside: list[str]
+    unknown: list[str]
 
     @property
     def waiting(self) -> list[str]:
@@ -46,9 +48,10 @@ class Roster:
         """A sentence for each thing that this run cannot do."""
         found = []
         if self.missing:
+            limit = "without --limit " if set(self.missing) & set(self.outside) else ""
             found.append(
                 f"Nothing is known yet of {named(self.missing)}, so no node can reach them by ssh; "
-                "run again without --limit once they answer."
+                f"run again {limit}once they answer."
             )
         homeless = [record["name"] for record in self.records if not record["address"]]
         if homeless:
@@ -60,6 +63,13 @@ class Roster:
             found.append(
                 f"The new keys of {named(self.waiting)} wait until {named(self.outside)} can accept them; "
                 "run again without --limit to put them into use."
+            )
+        known = [name for name in self.outside if name not in self.missing]
+        new = [name for name in self.unknown if name not in self.waiting]
+        if known and new:
+            found.append(
+                f"{named(known)} {'do' if len(known) > 1 else 'does'} not know the keys of {named(new)} yet; run again "
+                "without --limit, so that they let each other in."
             )
         return found
 
@@ -124,14 +134,21 @@ def merge(
     :param stored: the text that the last run stored.
     :param remembered: the records that nodes of this run remember; they count where neither says anything.
     """
-    known = {**_remembered(remembered), **read_roster(stored)}
+    earlier = read_roster(stored)
+    known = {**_remembered(remembered), **earlier}
+    unknown = []
     for found in fresh:
         record = _plain(found)
         if not record["public_keys"] and record["name"] in known:
             record["public_keys"] = known[record["name"]]["public_keys"]
+        before = earlier.get(record["name"], {})
+        if any(record[kind] != before.get(kind) for kind in ("public_keys", "host_keys")):
+            unknown.append(record["name"])
         known[record["name"]] = record
     return Roster(
         records=[known[name] for name in members if name in known],
         missing=[name for name in members if name not in known],
         outside=[name for name in members if name not in set(run)],
+        # A control node that remembers nobody cannot tell.
+        unknown=[name for name in unknown if name in set(run)] if earlier else [],
     )

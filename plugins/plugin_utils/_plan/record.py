@@ -49,10 +49,10 @@ def recall(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0]
-        raise RecordError(f"{path} cannot be read ({why}); remove it, and run once without --limit.") from error
+        raise RecordError(f"{path} cannot be read ({why}); remove it, and run again over all nodes.") from error
     nodes = found.get("nodes") if isinstance(found, dict) else None
     if not isinstance(nodes, dict) or not all(isinstance(node, dict) for node in nodes.values()):
-        raise RecordError(f"{path} is not a plan that a run has written; remove it, and run once without --limit.")
+        raise RecordError(f"{path} is not a plan that a run has written; remove it, and run again over all nodes.")
     return dict(found)
 
 

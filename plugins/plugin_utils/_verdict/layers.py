@@ -29,6 +29,9 @@ _SSH_FIXES = {
 }
 _REPAIR = "Repair it, and run again: what is done is kept."
 _REPAIR_ABOVE = "Repair it as the run says above, and run again."
+# A node that is reinstalled under a limit has a key that the others do not know.
+_SSH_FIX_OUTSIDE = f"{RUN_MESH} and without --limit, so that the other nodes let it in."
+_SILENT = ("network", "closed")
 _SSH_FIX = "Run the same ssh command by hand on that node to see more."
 
 
@@ -89,18 +92,35 @@ def check_environments(cluster: Cluster) -> Iterator[Check]:
             yield Check("environment", named or "python", node, True)
 
 
+def _is_silent(cluster: Cluster, target: Found) -> bool:
+    """Whether a node outside the limit does not answer, which is no fault of those inside."""
+    return target["node"] in cluster.away and target["kind"] in _SILENT and not target.get("back")
+
+
+def silent_nodes(cluster: Cluster) -> list[str]:
+    """The nodes outside the limit that did not answer a node inside, so that nobody knows whether they let it in."""
+    targets = [target for found in cluster.ssh.values() for target in found.get("broken") or ()]
+    silent = {str(target["node"]) for target in targets if _is_silent(cluster, target)}
+    return [node for node in cluster.away if node in silent]
+
+
 def check_ssh(cluster: Cluster) -> Iterator[Check]:
-    """Whether each node reaches every node by every name. What works is one check per node, not one per pair."""
+    """Whether each node reaches every node by every name, and the nodes outside the limit there and back.
+
+    What works is one check per node, not one per pair.
+    """
     for node, found in cluster.ssh.items():
         if "broken" not in found:
             yield Check("ssh", "all names", node, False, str(found.get("msg") or "ssh was not tried"), _SSH_FIX)
             continue
-        for target in found["broken"]:
+        broken = [target for target in found["broken"] if not _is_silent(cluster, target)]
+        for target in broken:
             to = target["name"] if target["name"] == target["node"] else f"{target['node']} as {target['name']}"
             reason = f"ssh from {node} to {to} failed: {target['reason']}"
-            fix = _SSH_FIXES.get(str(target["kind"]), _SSH_FIX)
+            outside = target["node"] in cluster.away
+            fix = _SSH_FIX_OUTSIDE if outside else _SSH_FIXES.get(str(target["kind"]), _SSH_FIX)
             yield Check("ssh", str(target["name"]), node, False, reason, fix, float(target["seconds"]))
-        if not found["broken"]:
+        if not broken:
             yield Check("ssh", f"{found['tried']} names", node, True, seconds=float(found["seconds"]))
 
 

@@ -16,6 +16,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.layers
     check_nodes,
     check_pdsh,
     check_ssh,
+    silent_nodes,
 )
 
 __all__ = ["Cluster", "judge"]
@@ -116,6 +117,8 @@ def _lines(
         lines += _launch_lines(cluster.training, summary)
     if cluster.away:
         lines.append(f"left alone because of --limit, and not verified: {', '.join(cluster.away)}")
+    if silent_nodes(cluster):
+        lines.append(f"did not answer, so nobody knows whether they let these in: {', '.join(silent_nodes(cluster))}")
     if cluster.idle:
         lines.append(f"no rank is meant to run there, since hostfile_slots is 0: {', '.join(cluster.idle)}")
     if not cluster.training:

@@ -81,3 +81,35 @@ def test_a_command_that_hangs_is_stopped():
 
 def test_a_missing_ssh_is_a_failure_of_the_target():
     assert run_command(["/nonexistent/ssh"], 1)[0] == 127
+
+
+OUTSIDE = {"node": "node9", "name": "node9", "hostname": "", "back": "node0"}
+
+
+@pytest.mark.parametrize(
+    ("back", "broken"),
+    [
+        ((0, "host0\n", ""), None),
+        (
+            (255, "", "Host key verification failed."),
+            ("host_key", "node9 does not reach node0 in turn, since its host"),
+        ),
+    ],
+)
+def test_a_node_outside_the_limit_has_to_be_reached_there_and_back(back, broken):
+    ran = []
+
+    def run(argv):
+        ran.append(argv)
+        return back if argv[-1].startswith("ssh ") else (0, "host9\n", "")
+
+    found = broken_targets([OUTSIDE], 0, 5, 1, run)
+    assert len(ran) == 2
+    assert ran[1][-2:] == ["node9", " ".join(command_for("node0", 5))]
+    assert [(each["kind"], each["back"]) for each in found] == ([(broken[0], True)] if broken else [])
+    assert not broken or found[0]["reason"].startswith(broken[1])
+
+
+def test_the_way_back_is_not_tried_where_the_way_there_fails():
+    found = broken_targets([OUTSIDE], 0, 5, 1, lambda argv: (255, "", "Permission denied (publickey)."))
+    assert [(each["kind"], each["back"]) for each in found] == [("refused_key", False)]

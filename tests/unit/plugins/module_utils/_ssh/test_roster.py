@@ -110,6 +110,33 @@ def test_nodes_that_are_missing_or_have_no_address_are_named() -> None:
     assert any("No address between nodes is known of n1" in warning for warning in warnings)
 
 
+def test_a_limit_is_only_named_where_there_is_one() -> None:
+    for run, words in ((["n1", "n9"], "run again once they answer"), (["n1"], "run again without --limit once they")):
+        assert words in roster.merge(["n1", "n9"], run, [record("n1")], STORED).warnings[0]
+
+
+# what the run found of n1, the nodes of the run, what was stored
+UNKNOWN = {
+    "installed anew": (record("n1", "new"), ["n1"], STORED, True),
+    "with a host key of another": (record("n1", host_keys=["new"]), ["n1"], STORED, True),
+    "a new node": (record("n4"), ["n4"], STORED, True),
+    "as it was": (record("n1"), ["n1"], STORED, False),
+    "at another address": (record("n1", address="10.0.0.9"), ["n1"], STORED, False),
+    "no limit": (record("n1", "new"), ["n1", "n2", "n3", "n4"], STORED, False),
+    "another control node": (record("n1"), ["n1"], "", False),
+    "a rotation": (record("n1", "key n1", "new"), ["n1"], STORED, False),
+}
+
+
+@pytest.mark.parametrize(("found", "run", "stored", "warned"), UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_a_node_that_the_others_do_not_know_under_a_limit_is_named(
+    found: dict[str, Any], run: list[str], stored: str, warned: bool
+) -> None:
+    warnings = roster.merge(["n1", "n2", "n3", "n4"], run, [found], stored).warnings
+    sentence = f"not know the keys of {found['name']} yet; run again without --limit"
+    assert any(sentence in warning for warning in warnings) == warned
+
+
 def test_networks_are_listed_once_and_addresses_stand_in() -> None:
     fresh = [record("n1"), record("n2"), record("n3", network=""), record("n4", network="", address="")]
     assert roster.merge(["n1", "n2", "n3", "n4"], [], fresh, "").networks == ["10.0.0.0/24", "10.0.0.3"]

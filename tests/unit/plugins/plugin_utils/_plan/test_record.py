@@ -90,7 +90,7 @@ def test_nothing_is_remembered_where_nothing_was_written(tmp_path: Path) -> None
 def test_a_record_that_somebody_broke_is_refused_with_a_way_out(tmp_path: Path, content: str) -> None:
     path = tmp_path / "plan.yml"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(RecordError, match=r"plan\.yml .*; remove it, and run once without --limit\.$"):
+    with pytest.raises(RecordError, match=r"plan\.yml .*; remove it, and run again over all nodes\.$"):
         recall(path)
 
 

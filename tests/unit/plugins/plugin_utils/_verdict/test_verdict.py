@@ -807,5 +807,36 @@ def test_check_mode_passes_the_layers_that_are_set_up():
     assert not [line for line in verdict["text"] if SETS_UP in line]
 
 
+LIMITED = replace(
+    GOOD,
+    nodes=["node1"],
+    away=["node2"],
+    environments={"node1": environment()},
+    pdsh={**GOOD.pdsh, "stdout": "node1: node1\n"},
+)
+# kind, whether it is the way back, the fix; no fix: it is named in a line and fails nothing
+OUTSIDE = [
+    ("refused_key", False, "without --limit"),
+    ("host_key", True, "without --limit"),
+    ("network", True, "without --limit"),
+    ("network", False, ""),
+    ("closed", False, ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "back", "fix"), OUTSIDE)
+def test_a_node_that_those_outside_the_limit_do_not_let_in_fails(kind, back, fix):
+    found = broken_ssh(kind, "x")
+    found["broken"][0]["back"] = back
+    checks = [check for check in judge(replace(LIMITED, ssh={"node1": found}))["checks"] if check["layer"] == "ssh"]
+    assert [check["ok"] for check in checks] == [not fix]
+    assert fix in checks[0]["fix"]
+
+
+def test_a_node_outside_the_limit_that_does_not_answer_is_named():
+    text = judge(replace(LIMITED, ssh={"node1": broken_ssh("closed", "x")}))["text"]
+    assert "did not answer, so nobody knows whether they let these in: node2" in text
+
+
 def test_a_verdict_is_plain_data():
     assert json.loads(json.dumps(judge(GOOD))) == judge(GOOD)
