@@ -67,9 +67,10 @@ class Roster:
         known = [name for name in self.outside if name not in self.missing]
         new = [name for name in self.unknown if name not in self.waiting]
         if known and new:
+            do = "do" if len(known) > 1 else "does"
             found.append(
-                f"{named(known)} {'do' if len(known) > 1 else 'does'} not know the keys of {named(new)} yet; run again "
-                "without --limit, so that they let each other in."
+                f"{named(known)} {do} not know the keys of {named(new)} yet; run again without --limit, so that they "
+                "let each other in."
             )
         return found
 
