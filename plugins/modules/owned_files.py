@@ -62,8 +62,8 @@ options:
     type: path
   whole_folders:
     description:
-      - Folders whose files are all named in O(files). A file below them that O(record) says was written once, and that
-        O(files) does not name any more, is removed.
+      - Folders whose files are all named in O(files), or paths of single files. A file there that O(record) says was
+        written once, and that O(files) does not name any more, is removed; one that was edited by hand is kept as a copy.
     type: list
     elements: path
     default: []

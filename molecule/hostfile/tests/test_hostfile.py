@@ -206,6 +206,7 @@ def test_settings_of_the_launcher_are_complete(head):
         "config": f"{ETC}/ds_config.json",
         "sync": "",
         "launcher": "/usr/local/bin/ds-launch",
+        "head": "node1",
     }
 
 

@@ -209,6 +209,26 @@ def test_head_comes_first_wherever_it_stands_in_the_inventory(inventory):
     assert hostfile() == WHOLE
 
 
+def test_a_former_head_keeps_nothing_that_a_launch_needs_and_what_was_edited_by_hand_as_a_copy():
+    theirs = "/opt/fromzero/examples/gpt/theirs.py"
+    sudo(f"touch {theirs} && echo '# mine' >> /job/hostfile")
+    done = play("-e", "cluster_head=node2")
+    assert done.returncode == 0, done.stdout
+    gone = f"/job/hostfile /usr/local/bin/ds-launch {PROGRAM}/__main__.py {ETC}/ds-launch.json {ETC}/addresses"
+    assert sudo(f"ls -d {gone} 2>/dev/null || true") == ""
+    assert sudo("ls /opt/fromzero/examples/gpt") == "theirs.py"
+    assert "# mine" in sudo("cat /job/hostfile.*~")
+    assert stage("node1") == stage("node2")
+    assert sudo("cat /job/hostfile", "node2") == "node2 slots=3\nnode1 slots=2"
+    sudo(f"ls -d {gone}", "node2")
+    assert "changed=1" not in play("-e", "cluster_head=node2").stdout
+    # A run without the new head leaves the files of the old one alone.
+    assert play().returncode == 0
+    assert play("--limit", "node1", "-e", "cluster_head=node2").returncode == 0
+    assert hostfile() == WHOLE
+    assert sudo("ls -d /job/hostfile 2>/dev/null || true", "node2") == ""
+
+
 def test_an_edit_by_hand_is_kept_and_shown():
     sudo("sed -i 's/node2 slots=3/node2 slots=7/' /job/hostfile")
     done = play()

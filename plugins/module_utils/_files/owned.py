@@ -104,14 +104,15 @@ def judge_removal(path: str, present: str | None, record: Record | None) -> Judg
 
 
 def left_over(record: Record, named: Collection[str], folders: Iterable[str]) -> list[str]:
-    """The files below some folders that were written once and that nobody names any more.
+    """The files below some folders, or at some paths, that were written once and that nobody names any more.
 
-    :param record: what was written. named: the paths that still belong there. folders: absolute paths.
+    :param record: what was written. named: the paths that still belong there. folders: absolute paths, also of files.
     """
-    inside = tuple(f"{posixpath.normpath(folder)}/" for folder in folders)
+    places = {posixpath.normpath(folder) for folder in folders}
+    inside = tuple(f"{place}/" for place in places)
     return sorted(
         path
         for path in record
         # A path that leads out of the folder is none that this collection has written.
-        if path not in named and path == posixpath.normpath(path) and path.startswith(inside)
+        if path not in named and path == posixpath.normpath(path) and (path in places or path.startswith(inside))
     )

@@ -70,6 +70,8 @@ LEFT = [
     (["/p/lib/a.py"], ["/p/lib"], ["/p/lib/b.py"]),
     (["/p/lib/a.py"], ["/p/lib/"], ["/p/lib/b.py"]),
     (["/p/lib/a.py", "/p/lib/b.py"], ["/p/lib"], []),
+    ([], ["/etc/x", "/etc/y", "/p/li"], ["/etc/x"]),
+    (["/etc/x"], ["/etc/x"], []),
     ([], [], []),
 ]
 
