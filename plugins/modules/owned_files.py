@@ -63,7 +63,8 @@ options:
   whole_folders:
     description:
       - Folders whose files are all named in O(files), or paths of single files. A file there that O(record) says was
-        written once, and that O(files) does not name any more, is removed; one that was edited by hand is kept as a copy.
+        written once, and that O(files) does not name any more, is removed. One that was edited by hand is kept as a
+        copy.
     type: list
     elements: path
     default: []

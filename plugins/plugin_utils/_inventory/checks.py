@@ -41,12 +41,43 @@ _NAMED_AT_ONCE = 5
 _REMEDY = "use a name of letters, digits, dots and dashes, and put the address in ansible_host"
 
 
+def _as_children(groups: Groups, hosts: Sequence[str]) -> str:
+    """How some hosts come into group 'nodes': by the groups that hold only such hosts, which become its children."""
+    wanted = set(hosts)
+    fitting = [
+        name
+        for name, members in groups.items()
+        if name not in ("all", "ungrouped", "nodes", "head", "depot") and members and wanted >= set(members)
+    ]
+    whole = [name for name in fitting if set(groups[name]) == wanted]
+    if not fitting:
+        return ""
+    children = whole[:1] or fitting[:_NAMED_AT_ONCE]
+    return f", or make it of the groups that there are: the line [nodes:children], and below it {', '.join(children)}"
+
+
+def membership_problems(groups: Groups, hosts: Sequence[str]) -> list[str]:
+    """Hosts that a role is applied to without being nodes of the cluster.
+
+    :param hosts: the hosts of the play.
+    """
+    if not groups.get("nodes"):
+        return group_problems(groups)
+    strays = [host for host in hosts if host not in groups["nodes"]]
+    if not strays:
+        return []
+    verb = "is" if len(strays) == 1 else "are"
+    remedy = f"list every machine that trains there{_as_children(groups, hosts)}"
+    return [f"{named(strays)} {verb} not in group 'nodes'; {remedy}."]
+
+
 def group_problems(groups: Groups) -> list[str]:
     """What is wrong with the groups: no nodes, several heads, a head that is no node."""
     if "nodes" not in groups:
         near = difflib.get_close_matches("nodes", [name for name in groups if name not in ("all", "ungrouped")], 1)
         hint = f" Group '{near[0]}' may be meant." if near else ""
-        return [f"The inventory has no group 'nodes'; list every machine that trains in it.{hint}"]
+        children = "" if hint else _as_children(groups, groups.get("all") or [])
+        return [f"The inventory has no group 'nodes'; list every machine that trains in it{children}.{hint}"]
     nodes = list(groups["nodes"])
     if not nodes:
         return ["Group 'nodes' is empty; list every machine that trains in it."]

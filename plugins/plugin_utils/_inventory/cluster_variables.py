@@ -84,7 +84,10 @@ def _default_head(values: Values) -> str:
     groups = values.get("groups") or {}
     members = list(groups.get("head") or groups.get("nodes") or ())
     if not members:
-        raise KnobError("The inventory has no host in group 'nodes'; list every machine that trains there.")
+        raise KnobError(
+            "The inventory has no host in group 'nodes'; list every machine that trains there, or write the name of "
+            "your own group below the line [nodes:children]."
+        )
     return str(members[0])
 
 

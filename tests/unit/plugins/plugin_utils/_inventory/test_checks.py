@@ -18,6 +18,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.chec
     inventory_problems,
     knob_problems,
     limit_problems,
+    membership_problems,
     misspelt,
     name_problem,
     name_problems,
@@ -144,6 +145,27 @@ def test_a_name_that_means_each_node_itself_is_refused_among_several(name: str) 
 @pytest.mark.parametrize(("groups", "said"), GROUPS)
 def test_groups_that_cannot_work_are_refused(groups: dict[str, list[str]], said: str) -> None:
     assert any(said in problem for problem in group_problems(groups))
+
+
+MEMBERS = [
+    ({"all": ["a", "b"], "gpus": ["a", "b"]}, "no group 'nodes'; list every", "below it gpus."),
+    ({"all": ["a", "b"], "ungrouped": ["a", "b"]}, "no group 'nodes'; list every machine that trains in it.", ""),
+    ({"all": ["a", "b"], "node": ["a", "b"]}, "no group 'nodes'", "Group 'node' may be meant."),
+    ({"all": ["a", "b"], "nodes": ["a"], "gpus": ["a", "b"]}, "b is not in group 'nodes'", "[nodes:children], and bel"),
+    ({"all": ["a", "b"], "nodes": ["c"], "x": ["a"], "y": ["b"]}, "a and b are not in group", "below it x, y."),
+    ({"all": ["a", "b", "c"], "nodes": ["c"], "x": ["a", "b", "c"]}, "list every machine that trains there.", ""),
+]
+
+
+@pytest.mark.parametrize(("groups", "said", "remedy"), MEMBERS)
+def test_hosts_outside_of_the_nodes_are_refused(groups: dict[str, list[str]], said: str, remedy: str) -> None:
+    (problem,) = membership_problems(groups, ["a", "b"])
+    assert said in problem
+    assert problem.endswith(remedy) or remedy in problem
+
+
+def test_a_part_of_the_nodes_is_fine() -> None:
+    assert membership_problems({"all": ["a", "b"], "nodes": ["a", "b"]}, ["b"]) == []
 
 
 def test_a_head_among_the_nodes_is_fine() -> None:
