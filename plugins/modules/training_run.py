@@ -115,6 +115,12 @@ sentences:
   type: list
   elements: str
   sample: ["Rank 3 on node2 failed first: exit code 1, after 12 s."]
+exceptions:
+  description: The first Python exception of each rank that had one, from the whole output, in the order of arrival.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"node": "node2", "rank": 3, "error": "ModuleNotFoundError: No module named 'apex'"}]
 tail:
   description: The last lines of the output.
   returned: always
@@ -137,6 +143,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch.training_run import (
     HostfileError,
     LaunchError,
+    exceptions,
     launch_command,
     launch_files,
     nobody_reads,
@@ -156,6 +163,7 @@ _NOTHING: dict[str, Any] = {
     "seconds": 0.0,
     "reports": [],
     "sentences": [],
+    "exceptions": [],
     "tail": [],
     "command": "",
 }
@@ -187,6 +195,7 @@ def _train(given: dict[str, Any]) -> dict[str, Any]:
         "seconds": ended.seconds,
         "reports": reports(ended.output),
         "sentences": sentences(ended.output),
+        "exceptions": exceptions(ended.output),
         "tail": ended.output.splitlines()[-80:],
         "command": shlex.join(command),
     }

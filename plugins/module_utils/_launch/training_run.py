@@ -25,6 +25,11 @@ _SENTENCE = re.compile(r"^ds-launch: (\S.*)$", re.MULTILINE)
 # ds-launch gives the ranks some seconds to end, and each node some more to confirm it.
 _GRACE = 40.0
 _MOST_SENTENCES = 20
+# A line of a rank, behind the node and the number that ds-launch puts before it, and the last line of a traceback.
+_OF_RANK = re.compile(r"^\[(?P<node>[^\]\s]+):(?P<rank>\d+)\] ?(?P<text>.*)$")
+_ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning)\b(: .*)?$")
+_MOST_EXCEPTIONS = 50
+_LONGEST_ERROR = 600
 
 
 class LaunchError(Exception):
@@ -92,6 +97,27 @@ def reports(output: str) -> list[dict[str, Any]]:
 def sentences(output: str) -> list[str]:
     """What ds-launch itself says; the lines of a rank that it repeats are indented, and left out."""
     return _SENTENCE.findall(output)[:_MOST_SENTENCES]
+
+
+def exceptions(output: str) -> list[dict[str, Any]]:
+    """The node, the rank and the first Python exception of each rank that had one, in the order in which they arrived.
+
+    Of exceptions that follow from each other Python prints the cause first.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    within: set[int] = set()
+    for line in output.splitlines():
+        match = _OF_RANK.match(line)
+        if not match:
+            continue
+        rank = int(match["rank"])
+        if match["text"].startswith("Traceback (most recent call last)"):
+            within.add(rank)
+        elif rank in within and _ERROR.match(match["text"]):
+            within.discard(rank)
+            error = {"node": match["node"], "rank": rank, "error": match["text"][:_LONGEST_ERROR]}
+            found.setdefault(rank, error)
+    return list(found.values())[:_MOST_EXCEPTIONS]
 
 
 def participants(hostfile: str, nodes: Sequence[str]) -> dict[str, int]:
@@ -197,6 +223,7 @@ __all__ = [
     "Files",
     "HostfileError",
     "LaunchError",
+    "exceptions",
     "launch_command",
     "launch_files",
     "nobody_reads",

@@ -40,6 +40,8 @@ def _refusals(cluster: Cluster, run: Found) -> Iterator[Check]:
         parts = re.split(r"; (?=[a-z'])|(?<=\w)\. (?=[A-Z])", sentence, maxsplit=1)
         named = [node for node in run["slots"] if re.search(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", sentence)]
         remedy = parts[1] if len(parts) > 1 else f"Run it by hand on the head: {run['command']}"
+        # verify hands its own variable on as this option.
+        remedy = remedy.replace("--master_port", "verify_port")
         node = named[0] if named else cluster.head
         yield Check("launch", "starts", node, False, parts[0].rstrip("."), remedy[:1].upper() + remedy[1:])
 

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch.hostfile import ranks
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed, named
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import Cluster, Found
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.symptoms import symptom
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.symptoms import (
+    is_consequence,
+    symptom,
+)
 
 _MOST_NODES = 4
 STAGES = ("started", "imported", "joined", "reduced", "prepared", "trained")
@@ -106,21 +109,41 @@ def _hang(run: Found, until: str) -> tuple[str, str]:
     return "; ".join(part for part in (f"after {run['seconds']:g} s the run was stopped", clause, reason) if part), fix
 
 
+def first_error(run: Found) -> str:
+    """The error that others follow from, of the whole output; empty where no rank had one.
+
+    What a rank reports comes before what it prints, since it says more; the rank that ds-launch saw fail first comes
+    before others, and an error that tells of a lost rank after all that do not.
+    """
+    first = first_failure(run)[1]
+    known = [*of_stage(run, "failed"), *run.get("exceptions", ())]
+    known.sort(key=lambda error: (is_consequence(str(error["error"])), int(error["rank"]) != first))
+    return str(known[0]["error"]) if known else ""
+
+
+def _explained(run: Found, error: str) -> tuple[str, str]:
+    """The reason and the fix for the first error; where it says nothing by itself, for all that the run wrote last."""
+    is_cause = bool(error) and not is_consequence(error)
+    # What a compiler wrote says more than the exception after it.
+    found = symptom([error]) if is_cause and "Error building extension" not in error else ("", "")
+    errors = [str(report["error"]) for report in of_stage(run, "failed")]
+    return found if found[0] else symptom([*run["tail"], *errors, error], consequences=not is_cause)
+
+
 def failure(run: Found, until: str) -> tuple[str, str]:
     """Why a run did not come to a stage, with its fix."""
     if run["timed_out"]:
         return _hang(run, until)
     clause = behind(run, until)[1]
-    _node, rank, sentence = first_failure(run)
-    errors = {int(report["rank"]): str(report["error"]) for report in of_stage(run, "failed")}
-    error = errors.get(rank) or next(iter(errors.values()), "")
-    reason, fix = symptom([*run["tail"], *errors.values()])
+    sentence = first_failure(run)[2]
+    error = first_error(run)
+    reason, fix = _explained(run, error)
     if error and not reason and until == "prepared":
         return f"DeepSpeed cannot start with {run['config']}: {error}", _CORRECT_CONFIG
     if not reason:
         lines = [line.strip() for line in run["tail"] if "Error" in line] or [line for line in run["tail"] if line]
         reason = f"ds-launch ended with status {run['status']}" + (f" ({lines[-1].strip()})" if lines else "")
-        reason = error or sentence or reason
+        reason = (sentence if is_consequence(error) else error) or sentence or error or reason
     logs = _LOGS.search("\n".join(str(sentence) for sentence in run["sentences"]))
     shown = f"{logs[0]} on the head shows all of it." if logs else f"Run it by hand on the head: {run['command']}"
     return "; ".join(part for part in (clause, reason) if part), fix or shown

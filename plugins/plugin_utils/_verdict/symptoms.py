@@ -9,6 +9,12 @@ from collections.abc import Sequence
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._verdict.check import RUN_SITE
 
+# What a rank also writes that only lost another one.
+_UNCONNECTED = r"Connection (refused|timed out|reset by peer)|No route to host|connectFullMesh failed"
+_CONSEQUENCE = re.compile(
+    rf"{_UNCONNECTED}|[Cc]onnection (was )?closed|Broken pipe|remote process exited|NCCL communicator was aborted"
+    r"|ECONNRESET|Socket Timeout|failed to recv, got 0 bytes"
+)
 # The first that matches counts.
 _SYMPTOMS = (
     (r"No module named '?(?P<text>[\w.]+)", "the package {text} is missing in an environment", f"{RUN_SITE}."),
@@ -68,18 +74,26 @@ _SYMPTOMS = (
         "End the other runs on the nodes, or run verify when they have ended.",
     ),
     (
-        r"Connection (refused|timed out|reset by peer)|No route to host|connectFullMesh failed",
+        _UNCONNECTED,
         "ranks on different nodes cannot connect to each other",
         "Open all ports between the nodes, or name the right network in cluster_network.",
     ),
 )
 
 
-def symptom(lines: Sequence[str]) -> tuple[str, str]:
-    """The reason and the fix for what a run wrote, or two empty texts."""
+def is_consequence(error: str) -> bool:
+    """Whether an error tells only of another rank that was not there, or went away."""
+    return bool(_CONSEQUENCE.search(error))
+
+
+def symptom(lines: Sequence[str], consequences: bool = True) -> tuple[str, str]:
+    """The reason and the fix for what a run wrote, or two empty texts.
+
+    :param consequences: whether ranks that do not reach each other count; they do not where a rank has another error.
+    """
     text = "\n".join(lines)
     for pattern, reason, fix in _SYMPTOMS:
-        match = re.search(pattern, text)
+        match = re.search(pattern, text) if consequences or pattern != _UNCONNECTED else None
         if match:
             return reason.format(text=(match.groupdict().get("text") or "").strip().rstrip(".")), fix
     return "", ""

@@ -49,7 +49,7 @@ _SAMPLES, _SAMPLE = 64, 256 * 1024
 _OUT, _ERR = 1, 2
 _HEADER = struct.Struct(">cI")
 _OUTPUT = struct.Struct(">iB")
-_LISTEN = "0A"
+_LISTEN, _NO_INODE = "0A", "0"
 # Seconds after which a process that SIGKILL does not end counts as stuck.
 _PATIENCE = 15.0
 # Seconds that ranks whose agent has just gone have to end.
@@ -334,12 +334,17 @@ def _sockets_on(port: int) -> list[tuple[str, int, str]]:
     return found
 
 
-def _holder(port: int) -> Found:
-    """Who listens on a port: the account, and for a process of our own its command and start."""
-    listening = [entry for entry in _sockets_on(port) if entry[0] == _LISTEN]
-    if not listening:
+def port_holder(port: int) -> Found:
+    """Who has a port: the account, and where this account may see the process, its id, its command and its start.
+
+    One that listens comes before a connection that was given the port. A port that is only kept, as that of a launch
+    which has just begun, is in no table; its process is not known then.
+    """
+    entries = [entry for entry in _sockets_on(port) if entry[2] != _NO_INODE]
+    entries.sort(key=lambda entry: entry[0] != _LISTEN)
+    if not entries:
         return {}
-    uid, inode = listening[0][1:]
+    uid, inode = entries[0][1:]
     for pid in _pids():
         if f"socket:[{inode}]" in _descriptors(pid):
             command = " ".join(_command(pid))[:120]
@@ -659,7 +664,7 @@ class Agent:
         port, holder = request.get("port"), {}
         if port:
             self._port = reserve_port(int(port))
-            holder = {} if self._port else _holder(int(port)) or {"user": ""}
+            holder = {} if self._port else port_holder(int(port)) or {"user": ""}
         elif request.get("ports"):
             for port in request["ports"]:
                 self._port = reserve_port(int(port))

@@ -16,7 +16,7 @@ import sys
 from typing import Any, Dict, Sequence
 
 from ds_launch import environment, hosts, launchers, look, nodes, records, sync
-from ds_launch.agent import expand, user_name
+from ds_launch.agent import expand, port_holder, reserve_port, user_name
 from ds_launch.launchers import Launch
 from ds_launch.nodes import Node, NodeError
 from ds_launch.options import USAGE, Options, parse
@@ -174,6 +174,8 @@ def _print_commands(slots: hosts.Slots, settings: Settings, options: Options) ->
     for number, name in enumerate(slots):
         command = launchers.typed_command(launch, number)
         variables = {**given, **launchers.node_environment(launch, number)}
+        if options.node_rank == number == 0:
+            _check_port(launch.port, name)
         if options.node_rank == number:
             os.environ.update(variables)
             os.environ.update({key: expand(value, os.environ) for key, value in expanded.items()})
@@ -184,6 +186,15 @@ def _print_commands(slots: hosts.Slots, settings: Settings, options: Options) ->
             line = " ".join(["cd", shlex.quote(folder), "&&", "env", *assigned, shlex.join(command)])
             print(f"# on {name}\n{line}\n")
     return 0
+
+
+def _check_port(port: int, name: str) -> None:
+    """Refuse to start rank 0 on this node where its port is taken; nobody keeps it, since other nodes wait for it."""
+    kept = reserve_port(port)
+    if kept is None:
+        remedy = "give another by --master_port, the same on every node"
+        raise Refusal(look.taken(port, name, port_holder(port), remedy))
+    kept.close()
 
 
 def _double_quoted(value: str) -> str:

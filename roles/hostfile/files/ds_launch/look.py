@@ -111,11 +111,22 @@ def _port(first: str, answer: Mapping[str, Any], options: Options) -> list[str]:
         return []
     if not options.master_port:
         return [f"{first} has no free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1}; give one by --master_port."]
-    holder = answer["holder"]
+    return [taken(options.master_port, first, answer["holder"])]
+
+
+LEAVE_OUT = "leave --master_port out, so that a free port is taken, give another"
+
+
+def taken(port: int, node: str, holder: Mapping[str, Any], remedy: str = LEAVE_OUT) -> str:
+    """Who has a port, as far as the node shows it, and what to do."""
     who = f" by {holder['user']}" if holder.get("user") else ""
     if holder.get("pid"):
         who += f" since {since(holder['since'])} (process {holder['pid']}: {holder['command']})"
-    return [f"Port {options.master_port} of {first} is in use{who}; leave --master_port out, or give another."]
+    elif who:
+        who += ", whose processes this account cannot see"
+    else:
+        who = ", and nothing shows by whom (another launch may keep it)"
+    return f"Port {port} of {node} is in use{who}; {remedy}, or wait until that process has ended."
 
 
 def _gpus(answers: Answers) -> list[str]:

@@ -165,7 +165,22 @@ PREVENTED = [
         {"port": 0, "holder": {"user": "bob", "pid": 9, "command": "python y", "since": 0}},
         {},
         ["--master_port", "29500"],
-        ["Port 29500 of a is in use by bob since 1970-01-01"],
+        [
+            "Port 29500 of a is in use by bob since 1970-01-01 00:00 (process 9: python y); leave --master_port out, so "
+            "that a free port is taken, give another, or wait until that process has ended."
+        ],
+    ),
+    (
+        {"port": 0, "holder": {"user": "bob"}},
+        {},
+        ["--master_port", "29500"],
+        ["in use by bob, whose processes this account cannot see; leave"],
+    ),
+    (
+        {"port": 0, "holder": {"user": ""}},
+        {},
+        ["--master_port", "29500"],
+        ["in use, and nothing shows by whom (another launch may keep it); leave"],
     ),
     ({}, {"gpus": [use(0), use(1)]}, [], ["GPU 0 and 1 of b are in use (process 7, by bob since"]),
     ({}, {"runs": [left()]}, [], ["An earlier run left processes behind: r1 of ann, t.py, on b, since"]),

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -331,6 +332,30 @@ def test_a_module_runs_from_the_working_folder(cluster):
     code, out, _err = cluster.launch("-m", "pkg.train", "a b")
     assert code == 0
     assert "[two:3] pkg ['--local_rank=1', 'a b']" in out
+
+
+def test_without_ssh_rank_0_is_not_started_on_a_port_that_is_taken(cluster):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, _out, err = cluster.launch("--no_ssh", "--node_rank", "0", "--master_port", port, "train.py")
+    assert code == 2
+    assert f"Port {port} of one is in use by " in err[0]
+    assert f"(process {os.getpid()}: " in err[0]
+    assert "; give another by --master_port, the same on every node, or wait" in err[0]
+
+
+def test_a_launch_on_a_port_that_is_taken_starts_nothing_and_without_one_takes_a_free_port(cluster):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, _out, err = cluster.launch("--master_port", port, "train.py")
+        assert code == 2
+        assert f"Port {port} of one is in use by " in err[0]
+        code, _out, _err = cluster.launch("train.py")
+        assert code == 0
 
 
 def test_without_ssh_the_commands_are_printed_and_run_by_hand(cluster):

@@ -210,9 +210,20 @@ def test_two_launches_do_not_get_one_port_and_a_rank_may_listen_on_it():
         rank.listen()
         first.close()
         assert agent.reserve_port(port) is None
-        holder = agent._holder(port)
+        holder = agent.port_holder(port)
     assert holder["pid"] == os.getpid()
     assert holder["user"] == agent.user_name(os.getuid())
+
+
+def test_a_port_that_a_connection_was_given_has_a_holder_too_and_one_that_is_only_kept_has_none():
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client.connect(server.getsockname())
+        assert agent.port_holder(client.getsockname()[1])["pid"] == os.getpid()
+    with socket.socket() as kept:
+        kept.bind(("", 0))
+        assert agent.port_holder(kept.getsockname()[1]) == {}
 
 
 def test_variables_of_the_node_are_put_into_values():

@@ -14,6 +14,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._launch.trainin
     Files,
     HostfileError,
     LaunchError,
+    exceptions,
     launch_command,
     launch_files,
     nobody_reads,
@@ -147,3 +148,28 @@ def test_a_launcher_that_is_asked_to_stop_may_clean_up():
     ended = run_bounded(["sh", "-c", "trap 'echo cleaned; exit 1' TERM; while :; do sleep 0.05; done"], "/", 0.3)
     assert ended.timed_out
     assert "cleaned" in ended.output
+
+
+TRACEBACKS = """\
+[node1] a word of the launcher
+[node2:2] Traceback (most recent call last):
+[node1:0] Traceback (most recent call last):
+[node2:2]   File "step.py", line 3, in <module>
+[node1:0]     ConnectionError: the line of a source
+[node1:0] torch.distributed.DistNetworkError: Connection reset by peer
+[node2:2] ModuleNotFoundError: No module named 'apex'
+[node2:2]
+[node2:2] The above exception was the direct cause of the following exception:
+[node2:2]
+[node2:2] Traceback (most recent call last):
+[node2:2] RuntimeError: no engine
+[node1:1] ValueError: not below a traceback
+"""
+
+
+def test_the_first_exception_of_each_rank_is_found_in_the_whole_output():
+    found = exceptions(TRACEBACKS + "[node1:1] noise\n" * 500)
+    assert found == [
+        {"node": "node1", "rank": 0, "error": "torch.distributed.DistNetworkError: Connection reset by peer"},
+        {"node": "node2", "rank": 2, "error": "ModuleNotFoundError: No module named 'apex'"},
+    ]

@@ -351,6 +351,65 @@ FAULTS = [
         "ds-launch step.py",
     ),
     (
+        "an exception far above, and ranks that lost the one that had it",
+        {
+            "training": run(
+                reports=reports(("imported",) * 3),
+                exceptions=[
+                    {"node": "node1", "rank": 0, "error": "DistNetworkError: Connection reset by peer"},
+                    {"node": "node2", "rank": 2, "error": "ModuleNotFoundError: No module named 'apex'"},
+                ],
+                tail=["[node1:0] RuntimeError: Connection refused", "[node1:0] c++: not found"],
+                sentences=["Rank 0 on node1 failed first: exit code 1, after 9 s."],
+                **DIED,
+            )
+        },
+        "launch",
+        "node1",
+        "the package apex is missing",
+        "playbook 'site'",
+    ),
+    (
+        "an exception that nothing explains, and a connection that was lost after it",
+        {
+            "training": run(
+                reports=reports(("joined",) * 3),
+                exceptions=[{"node": "node2", "rank": 2, "error": "ValueError: what"}],
+                tail=["[node1:0] Connection reset by peer"],
+                **DIED,
+            )
+        },
+        "all_reduce",
+        "node1",
+        "did not finish the all-reduce; ValueError: what",
+        "ds-launch step.py",
+    ),
+    (
+        "a rank that is killed, and the connection that another one lost by it",
+        {
+            "training": run(
+                reports=[*reports(("joined",) * 3), failed(0, "RuntimeError: Broken pipe")], status=9, sentences=FIRST
+            )
+        },
+        "all_reduce",
+        "node2",
+        "Rank 2 on node2 failed first: ended by SIGKILL",
+        "'ds-launch --logs 0042' on the head",
+    ),
+    (
+        "the port of verify is taken",
+        {
+            "training": refused(
+                "Port 29500 of node1 is in use by bob since 10:00:00 (process 9: python y); leave --master_port out, so "
+                "that a free port is taken, give another, or wait until that process has ended."
+            )
+        },
+        "launch",
+        "node1",
+        "Port 29500 of node1 is in use by bob since 10:00:00 (process 9: python y)",
+        "Leave verify_port out",
+    ),
+    (
         "nobody knows why",
         {"training": run(reports=[], tail=["odd", "ValueError: what"], status=1)},
         "launch",
