@@ -43,6 +43,7 @@ class Cluster:
     :param variables: what the inventory says of all nodes, beside how to reach them.
     :param worlds: node -> the file that says which GPUs, driver and kernel it shows; other nodes show what is there.
     :param inventory: where to write it; by default C(hosts.yml) in the cluster's folder.
+    :param disks: folder -> size, as C(64m): a file system of its own on each node, no larger than that.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Cluster:
     worlds: Mapping[str, Path] = field(default_factory=dict)
     inventory: Path | None = None
     distribution: str = "debian12"
+    disks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -69,6 +71,10 @@ class Cluster:
         """The name that Docker knows a node by."""
         return f"fromzero-{self.name}-{node}"
 
+    def disk(self, node: str, folder: str) -> str:
+        """The name that Docker knows a disk of a node by."""
+        return f"{self.container(node)}{folder.replace('/', '-')}"
+
 
 def up(cluster: Cluster) -> Path:
     """Start what does not run yet, wait until every node accepts ssh, and return the inventory's path."""
@@ -77,6 +83,7 @@ def up(cluster: Cluster) -> Path:
     key = _key(cluster.folder)
     _remove_others(cluster)
     subnet = _subnet(cluster.name)
+    _hold_disks(cluster)
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda node: _start(cluster, node, subnet), cluster.nodes))
         records = list(pool.map(lambda node: _admit(cluster, node, key), cluster.nodes))
@@ -90,6 +97,9 @@ def down(name: str) -> None:
     containers = _containers(name)
     if containers:
         run(["docker", "rm", "--force", "--volumes", *containers])
+    disks = run(["docker", "volume", "ls", "--quiet", "--filter", f"label={LABEL}={name}"]).split()
+    if disks:
+        run(["docker", "volume", "rm", *disks])
     if works(["docker", "network", "inspect", _network(name)]):
         run(["docker", "network", "rm", _network(name)])
     shutil.rmtree(BUILD / "clusters" / name, ignore_errors=True)
@@ -140,6 +150,7 @@ def _containers(name: str) -> list[str]:
 def _remove_others(cluster: Cluster) -> None:
     """A node of another image or world, or one too many, is no node of this cluster."""
     wanted = {cluster.container(node): [cluster.image, *_world(cluster, node)] for node in cluster.nodes}
+    wanted[_holder(cluster)] = [cluster.image]
     stale = []
     for container in _containers(cluster.name):
         form = f'{{{{.Config.Image}}}} {{{{index .Config.Labels "{WORLD}"}}}}'
@@ -152,6 +163,35 @@ def _remove_others(cluster: Cluster) -> None:
 
 def _world(cluster: Cluster, node: str) -> list[str]:
     return [host.digest(cluster.worlds[node])] if node in cluster.worlds else []
+
+
+def _holder(cluster: Cluster) -> str:
+    return f"fromzero-{cluster.name}-disks"
+
+
+def _hold_disks(cluster: Cluster) -> None:
+    """Start a container that keeps the disks while a node is down: such a file system is gone when nobody uses it."""
+    if not cluster.disks:
+        return
+    if works(["docker", "inspect", _holder(cluster)]):
+        run(["docker", "start", _holder(cluster)])
+        return
+    label = ("--label", f"{LABEL}={cluster.name}")
+    mounts = []
+    for node in cluster.nodes:
+        for folder, size in cluster.disks.items():
+            disk = cluster.disk(node, folder)
+            tmpfs = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", f"o=size={size},mode=0755")
+            run(["docker", "volume", "create", *label, *tmpfs, disk])
+            # Elsewhere than on the nodes: where the disk is empty, Docker fills it with what their image has there.
+            mounts.append(f"{disk}:/disks/{disk}")
+    run(
+        [
+            *("docker", "run", "--detach", "--init", "--name", _holder(cluster), *label, "--network", "none"),
+            *(word for mount in mounts for word in ("--volume", mount)),
+            *(cluster.image, "sleep", "infinity"),
+        ]
+    )
 
 
 def _start(cluster: Cluster, node: str, subnet: IPv4Network) -> None:
@@ -188,6 +228,7 @@ def _start(cluster: Cluster, node: str, subnet: IPv4Network) -> None:
             *("--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--shm-size", "1g"),
             *(word for source, target in mounts.items() for word in ("--volume", f"{source}:{target}:ro")),
             *("--volume", ":".join(image.BYTECODE)),
+            *(word for folder in cluster.disks for word in ("--volume", f"{cluster.disk(node, folder)}:{folder}")),
             *(word for name, value in world.proxies().items() for word in ("--env", f"{name}={value}")),
             cluster.image,
         ]
