@@ -1,13 +1,13 @@
 """`python -m bench.soak [--times N]`: faults at random moments of an operation, and what is found after the next run.
 
-Kinds of faults: the run on the control node is killed (run), all of Ansible's processes on a node (processes), the node
-itself loses its power (node), its packets are dropped (drop), it stands still for longer than Ansible waits (pause), its
+Kinds of faults: the run on the control node is killed (run), or all processes of Ansible on a node (processes); the
+node loses its power (node); its packets are dropped (drop); it stands still for longer than Ansible waits (pause); its
 disk is full (full) or read-only (readonly). Operations: the whole site, an upgrade of DeepSpeed, a rotation of the ssh
-keys, the build of a wheel. After each fault the same run must pass, the next one change nothing, the cluster be proved,
-and nothing lie there that an undisturbed run does not leave.
+keys, the build of a wheel. After each fault the same run must pass, the next one must change nothing, the cluster must
+be proved, and nothing may lie there that an undisturbed run does not leave.
 
-Prints a line for each trial: when, operation, fault, node, task, seconds to converge, what was found. Trials are added to
-a file, so that a soak can go on another day; `--table` prints what that file holds.
+Prints a line for each trial: the moment, operation, fault, node, task, seconds to converge, and what was found. Trials
+are added to a file, so that a soak can go on another day; `--table` prints what that file holds.
 """
 
 from __future__ import annotations

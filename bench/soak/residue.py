@@ -18,6 +18,7 @@ FOLDERS = (
     "/run",
     "/srv",
     "/tmp",
+    "/var/cache/apt",
     "/var/lib/apt",
     "/var/lib/dpkg",
     "/var/tmp",
@@ -32,9 +33,10 @@ IGNORED = re.compile(
             r"^/srv/before",  # the tool's own copy
             r"/systemd-private-",  # services of systemd, at each boot
             r"^/etc/(\.pwd\.lock|ld\.so\.cache|ssl/certs)",  # written by Debian's triggers
-            r"^/var/lib/apt/(lists|periodic|extended_states)",  # the age of the lists is none of a run's business
+            r"^/var/lib/apt/(lists/[^/]*$|periodic|extended_states)",  # the age of the lists is no run's business
+            r"^/var/cache/apt/[^/]*\.bin$|^/var/cache/apt/archives/[^/]*\.deb$",  # apt's caches
             r"^/var/lib/dpkg/(info|.*-old|available|triggers)",  # dpkg's own history
-            r"^/home/[^/]+/\.triton|^/tmp/torchinductor|/torch_extensions(/|$)",  # compiled kernels, made at a first use
+            r"^/home/[^/]+/\.triton|^/tmp/torchinductor|/torch_extensions(/|$)",  # kernels, compiled at a first use
             r"/pkgs/cache(/|$)",  # conda's lists of packages
         )
     )
@@ -42,7 +44,10 @@ IGNORED = re.compile(
 _NUMBERS = re.compile(r"[0-9a-f]{8,}|\d+")
 _LIST = rf"find {' '.join(FOLDERS)} -xdev -printf '%y %m %u %p\n' 2>/dev/null || true"
 # Processes that a run may leave behind; those of systemd and of logged-in sessions come and go.
-_PROCESSES = r"ps -eo user:20,args --no-headers | grep -E 'ansible|AnsiballZ|wheel|uv |pip|cc1plus|setup\.py|deepspeed|sudo' | grep -vE 'grep|ps -eo' || true"
+_PROCESSES = r"""
+ps -eo user:20,args --no-headers | grep -E 'ansible|AnsiballZ|wheel|uv |pip|cc1plus|setup\.py|deepspeed|sudo' |
+grep -vE 'grep|ps -eo' || true
+"""
 SECRETS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|b3BlbnNzaC1rZXktdjE")
 
 
@@ -65,6 +70,7 @@ def on_node(world: World, node: str) -> Counter[str]:
     """What lies on a node, and what still runs there."""
     found = entries(world.shell(node, _LIST))
     found.update(f"process {normalised(line)}" for line in world.shell(node, _PROCESSES).splitlines())
+    found.update(f"dpkg: {line}" for line in world.shell(node, "dpkg --audit").splitlines())
     return found
 
 

@@ -39,8 +39,7 @@ class Soak:
         :raises SandboxError: it fails, or changes something the second time.
         """
         folder = fresh(self.world.folder / "learn")
-        if self.operation.whole:
-            self.undisturbed(SITE, folder, "site")
+        self.undisturbed(SITE if self.operation.whole else self.operation.settled, folder, "before")
         self.operation.prepare(self.world)
         self.world.save()
         self.operation.reset(self.world)

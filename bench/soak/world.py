@@ -18,14 +18,14 @@ from sandbox.shell import SandboxError, run, works
 DISKS = {"/etc": "64m", "/home": "1500m", "/opt": "1700m", "/tmp": "256m"}
 SMALL_DISKS = {"/etc": "64m", "/home": "64m", "/opt": "64m", "/tmp": "64m"}
 # The accounts' caches only save time; what Docker mounts there cannot be replaced, and its content is put back.
-_KEPT = ("/etc", "/home", "/opt")
-_MOUNTED = ("hosts", "hostname", "resolv.conf", "pip.conf", "ca-certificates.crt", ".cache")
-_EXCLUDE = " ".join(f"--exclude={name}" for name in _MOUNTED)
+_KEPT = ("/etc", "/home", "/opt/fromzero")
+_LEFT = ("/hosts", "/hostname", "/resolv.conf", "/pip.conf", "/ssl/certs/ca-certificates.crt", ".cache")
+_EXCLUDE = " ".join(f"--exclude={name}" for name in _LEFT)
 _SAVE = f"""
 set -e
 mkdir -p /srv/before
 for folder in {" ".join(_KEPT)}; do
-  mkdir -p /srv/before$folder
+  mkdir -p /srv/before$folder $folder
   rsync -aHAX --delete {_EXCLUDE} $folder/ /srv/before$folder/
 done
 cat /etc/hosts > /srv/before/hosts
