@@ -32,7 +32,7 @@ clean: venv  ## Remove clusters, images and everything that was built or downloa
 
 .PHONY: test
 test: venv  ## All tests, several at once, with a table of what each took
-	.ci/scenarios --beside index lint unit sanity
+	.ci/scenarios --beside index lint unit sanity soak
 
 .PHONY: test-quick
 test-quick: venv  ## What the change since SINCE (HEAD) can break: lint of its files, unit tests, the scenarios it reaches
@@ -67,6 +67,11 @@ test-sanity: venv  ## The built collection with each ansible-core: its documenta
 .PHONY: test-molecule
 test-molecule: venv  ## All scenarios, or one: SCENARIO=ssh_mesh
 	.ci/scenarios $(SCENARIO)
+
+.PHONY: test-soak
+test-soak: venv  ## Faults in the middle of a rotation of keys: the short form of bench.soak
+	python -m bench.soak --operations keys --kinds run,processes,node,full,readonly --seed 11 \
+	    --cluster soak-short --results build/soak.jsonl --down
 
 .PHONY: venv
 venv:
