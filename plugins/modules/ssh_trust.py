@@ -153,7 +153,7 @@ def trust(module: AnsibleModule) -> dict[str, Any]:
     if work.sshd and service and not work.sshd.changed:
         service = service if reads_old_limits(module.run_command, service, work.sshd.before.path) else ""
     return {
-        "changed": bool(changed or service) or work.folder_changed,
+        "changed": bool(changed or service or work.left) or work.folder_changed,
         "files": [str(landing.before.path) for landing in changed],
         "backup_files": copies,
         "sshd_service": service,

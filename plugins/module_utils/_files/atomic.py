@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import stat
 import time
@@ -17,6 +18,28 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors i
 def beside(path: Path) -> Path:
     """A name for a file that will take the place of another; no other process has it, nor another node on a share."""
     return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+
+
+def left_behind(path: Path) -> list[Path]:
+    """Files by that name that a process of this node did not get to put in place: it was killed, and is gone."""
+    name = re.compile(rf"{re.escape(f'.{path.name}.{os.uname().nodename}.')}(\d+)(\.pub)?")
+    try:
+        found = sorted(path.parent.iterdir())
+    except (FileNotFoundError, PermissionError):
+        return []
+    named = ((part, name.fullmatch(part.name)) for part in found)
+    return [part for part, match in named if match and not _runs(int(match[1]))]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # It belongs to somebody else.
+        return True
+    return True
 
 
 def write(path: Path, content: str | bytes, mode: int | None = None) -> None:

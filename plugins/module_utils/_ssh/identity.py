@@ -16,7 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import beside, keep_copy, write
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import (
+    beside,
+    keep_copy,
+    left_behind,
+    write,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.account import (
     Account,
     acting_as,
@@ -152,13 +157,13 @@ class _Keys:
             return True
         part = beside(path)
         comment = f"{OUR_COMMENT}@{os.uname().nodename}"
-        code, out, err = self._run(
-            ["ssh-keygen", "-q", "-t", key_type, "-N", "", "-C", comment, "-f", str(part)]
-            + (["-b", "4096"] if key_type == "rsa" else [])
-        )
-        if code:
-            raise SshError(f"ssh-keygen could not make the key {path}: {(err or out).strip()}")
         try:
+            code, out, err = self._run(
+                ["ssh-keygen", "-q", "-t", key_type, "-N", "", "-C", comment, "-f", str(part)]
+                + (["-b", "4096"] if key_type == "rsa" else [])
+            )
+            if code:
+                raise SshError(f"ssh-keygen could not make the key {path}: {(err or out).strip()}")
             os.link(str(part), str(path))
             _public_file(part).replace(_public_file(path))
         except FileExistsError:
@@ -168,6 +173,13 @@ class _Keys:
                 if left.exists():
                     left.unlink()
         return True
+
+    def sweep(self, path: Path) -> list[str]:
+        """Removes what runs that were killed have left of a key and its public half; a sentence for each."""
+        left = [*left_behind(path), *left_behind(_public_file(path))]
+        for part in left if not self._check else ():
+            part.unlink()
+        return [f"{part} is gone, which a run that broke off had left" for part in left]
 
     def write(self, path: Path, text: str) -> None:
         """Puts a private key from elsewhere in place."""
@@ -244,6 +256,7 @@ def ensure_key_pair(account: Account, wish: Wish, runner: Runner, check: bool) -
 def _ensure(pair: KeyPair, keys: _Keys, wish: Wish) -> None:
     path, after = pair.path, waiting(pair.path)
     for file in (path, after):
+        pair.changes += keys.sweep(file)
         if keys.close(file):
             pair.changes.append(f"{file} has mode 0600")
     current, following = keys.public_half(path), keys.public_half(after)

@@ -7,12 +7,13 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster.identity import MEMORY, SYSTEM_FOLDER
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.atomic import left_behind
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.errors import about
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.landing import Landing, land, see
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._ssh.account import Account, acting_as, own_ssh_folder
@@ -93,13 +94,17 @@ class Trust:
 
 @dataclass
 class Plan:
-    """The files of the account and those of the system, in the order in which they land, and what to tell the user."""
+    """The files of the account and those of the system, in the order in which they land, and what to tell the user.
+
+    :param left: what runs that were killed have left beside them.
+    """
 
     own: list[Landing] = field(default_factory=list)
     system: list[Landing] = field(default_factory=list)
     sshd: Landing | None = None
     folder_changed: bool = False
     warnings: list[str] = field(default_factory=list)
+    left: list[Path] = field(default_factory=list)
 
     @property
     def landings(self) -> list[Landing]:
@@ -254,6 +259,7 @@ def plan(account: Account, trust: Trust, runner: Runner, check: bool) -> Plan:
     with acting_as(account):
         config = _config(account, overruled.lines + ("" if drop_in else trust.ssh_config))
         found.own = [*_account_files(account, trust), config]
+        found.left = _left_behind(found.own)
     if overruled.lines and config.changed:
         found.warnings.append(
             f"{listed(overruled.causes)} would keep ssh on this node from reaching the others as "
@@ -270,7 +276,12 @@ def plan(account: Account, trust: Trust, runner: Runner, check: bool) -> Plan:
             found.system.append(_hosts(trust, found.warnings))
         if trust.sshd_nodes:
             found.sshd = _limits(trust, runner, found.warnings)
+    found.left += _left_behind(found.landings[len(found.own) :])
     return found
+
+
+def _left_behind(landings: Sequence[Landing]) -> list[Path]:
+    return [part for landing in landings for part in left_behind(landing.before.path)]
 
 
 def carry_out(account: Account, work: Plan) -> list[str]:
@@ -280,9 +291,16 @@ def carry_out(account: Account, work: Plan) -> list[str]:
     """
     copies = []
     with acting_as(account):
+        _remove(part for part in work.left if part.parent == account.ssh)
         copies += [_land(landing) for landing in work.own if landing.changed]
+    _remove(part for part in work.left if part.parent != account.ssh)
     copies += [_land(landing) for landing in work.landings[len(work.own) :] if landing.changed]
     return [copy for copy in copies if copy]
+
+
+def _remove(parts: Iterable[Path]) -> None:
+    for part in parts:
+        part.unlink()
 
 
 def _land(landing: Landing) -> str | None:

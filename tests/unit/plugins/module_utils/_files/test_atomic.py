@@ -68,3 +68,12 @@ def test_copies_are_as_closed_as_the_original_and_never_replace_each_other(tmp_p
     copies = [atomic.keep_copy(path) for _ in range(3)]
     assert len(set(copies)) == 3
     assert {(copy.read_text(), mode(copy), copy.name[-1]) for copy in copies} == {("theirs", 0o600, "~")}
+
+
+def test_what_a_killed_process_of_this_node_has_left_is_found(tmp_path: Path) -> None:
+    path, node = tmp_path / "key", os.uname().nodename
+    dead = [tmp_path / f".key.{node}.{pid}" for pid in (4194300, 4194301)] + [tmp_path / f".key.{node}.4194300.pub"]
+    others = [tmp_path / f".key.{node}.{os.getpid()}", tmp_path / ".key.another.4194300", tmp_path / ".other.1"]
+    for file in (*dead, *others):
+        file.touch()
+    assert sorted(atomic.left_behind(path)) == sorted(dead)

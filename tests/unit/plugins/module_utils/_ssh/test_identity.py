@@ -139,6 +139,34 @@ def test_a_new_key_waits_until_it_is_switched_to(account: Account) -> None:
     assert ensure(account).changes == []
 
 
+def test_a_key_that_could_not_be_made_leaves_nothing(account: Account) -> None:
+    ensure(account)
+    before = files(account)
+
+    def full_disk(argv: Sequence[str]) -> tuple[int, str, str]:
+        Path(argv[-1]).write_text("half a key", encoding="utf-8")
+        return 1, "", f"Unable to save public key to {argv[-1]}.pub: No space left on device"
+
+    with pytest.raises(SshError, match="No space left"):
+        identity.ensure_key_pair(account, Wish(rotate=True), full_disk, False)
+    assert files(account) == before
+
+
+def test_what_a_killed_run_left_of_a_key_goes(account: Account) -> None:
+    ensure(account)
+    before = files(account)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    names = [f".id_ed25519.next.{os.uname().nodename}.{ended.pid}{ending}" for ending in ("", ".pub")]
+    others = [f".id_ed25519.next.elsewhere.{ended.pid}", f".id_ed25519.next.{os.uname().nodename}.{os.getpid()}"]
+    for name in [*names, *others]:
+        (account.ssh / name).write_text("half a key", encoding="utf-8")
+    assert len(ensure(account, check=True).changes) == 2
+    assert len(ensure(account).changes) == 2
+    assert files(account) == {*before, *others}, "another node that shares the home, and a run that still goes on"
+    assert ensure(account).changes == []
+
+
 def test_nodes_that_share_a_home_switch_together(account: Account) -> None:
     ensure(account)
     new = ensure(account, Wish(rotate=True)).public_keys[1]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -88,6 +89,17 @@ def test_a_first_run_lands_every_file_and_a_second_none(machine: Machine) -> Non
     modes = [stat.S_IMODE((machine.root / name).stat().st_mode) for name in ("home/.ssh", "home/.ssh/authorized_keys")]
     assert modes == [0o700, 0o600]
     assert machine.changed() == []
+
+
+def test_what_a_killed_run_left_beside_the_files_goes(machine: Machine) -> None:
+    machine.land()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for name in ("home/.ssh/.authorized_keys", ".ssh_known_hosts"):
+        machine.write(f"{name}.gpu1.{ended.pid}", "half a file")
+        machine.write(f"{name}.gpu1.{os.getpid()}", "half a file")
+    assert [len(machine.plan(check=True).left), len(machine.land().left), len(machine.plan().left)] == [2, 2, 0]
+    assert len([path for path in machine.root.rglob("*.gpu1.*") if path.is_file()]) == 2, "those of a living process"
 
 
 def test_check_mode_only_looks(machine: Machine) -> None:
