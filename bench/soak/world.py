@@ -14,8 +14,8 @@ import yaml
 from sandbox import engine, image, nodes, offers, prepared
 from sandbox.shell import SandboxError, run, works
 
-# Room for what an installation writes, and no more than this machine's memory has: the disks lie there.
-DISKS = {"/etc": "64m", "/home": "1500m", "/opt": "1700m", "/tmp": "256m"}
+# Room for a build, which asks for 2 GiB, and no more than this machine's memory has: the disks lie there.
+DISKS = {"/etc": "64m", "/home": "1500m", "/opt": "3500m", "/tmp": "256m"}
 SMALL_DISKS = {"/etc": "64m", "/home": "64m", "/opt": "64m", "/tmp": "64m"}
 # The accounts' caches only save time; what Docker mounts there cannot be replaced, and its content is put back.
 _KEPT = ("/etc", "/home", "/opt/fromzero")
