@@ -166,8 +166,8 @@ PREVENTED = [
         {},
         ["--master_port", "29500"],
         [
-            "Port 29500 of a is in use by bob since 1970-01-01 00:00 (process 9: python y); leave --master_port out, so "
-            "that a free port is taken, give another, or wait until that process has ended."
+            "Port 29500 of a is in use by bob since 1970-01-01 00:00 (process 9: python y); leave --master_port out, "
+            "so that a free port is taken, give another, or wait until that process has ended."
         ],
     ),
     (

@@ -400,8 +400,8 @@ FAULTS = [
         "the port of verify is taken",
         {
             "training": refused(
-                "Port 29500 of node1 is in use by bob since 10:00:00 (process 9: python y); leave --master_port out, so "
-                "that a free port is taken, give another, or wait until that process has ended."
+                "Port 29500 of node1 is in use by bob since 10:00:00 (process 9: python y); leave --master_port out, "
+                "so that a free port is taken, give another, or wait until that process has ended."
             )
         },
         "launch",
