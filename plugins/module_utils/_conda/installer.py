@@ -27,14 +27,6 @@ def require_sum(checksum: str, installer: str) -> None:
     verified_file.require_sum(checksum, installer, _WORDS)
 
 
-def expected_sum(checksum: str, installer: str, fetch: Fetch) -> str:
-    """The sha256 sum in hexadecimal digits, given as such or as the address of a file that lists it.
-
-    :raises CondaError: there is none, or it cannot be had.
-    """
-    return verified_file.expected_sum(checksum, installer, fetch, _WORDS)
-
-
 def verified(installer: str, checksum: str, fetch: Fetch) -> contextlib.AbstractContextManager[Path]:
     """The installer as a file on this node whose sum is right, for as long as the context lasts.
 
@@ -43,4 +35,4 @@ def verified(installer: str, checksum: str, fetch: Fetch) -> contextlib.Abstract
     return verified_file.verified(installer, checksum, fetch, _WORDS)
 
 
-__all__ = ["Fetch", "expected_sum", "require_sum", "verified"]
+__all__ = ["Fetch", "require_sum", "verified"]

@@ -24,11 +24,6 @@ def machine_code(data: bytes) -> set[str]:
     return {_capability(architecture) for kind, architecture in _entries(data) if kind == _ELF}
 
 
-def intermediate_code(data: bytes) -> set[str]:
-    """The compute capabilities that a file has PTX for, which a driver compiles when it is loaded."""
-    return {_capability(architecture) for kind, architecture in _entries(data) if kind == _PTX}
-
-
 def _capability(architecture: int) -> str:
     return f"{architecture // 10}.{architecture % 10}"
 

@@ -65,13 +65,13 @@ class DecisionAction(ActionBase):
         :raises ValueError: it is refused; the text is a sentence for the user.
         """
 
-    def module(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+    def module(self, module: str, /, **arguments: Any) -> dict[str, Any]:
         """What a module of this collection returns on the node.
 
         :raises ModuleFailed: it has failed.
         """
         found: dict[str, Any] = self._execute_module(
-            module_name=f"fromzero.deepspeed.{name}", module_args=arguments, task_vars=self._task_vars
+            module_name=f"fromzero.deepspeed.{module}", module_args=arguments, task_vars=self._task_vars
         )
         if found.get("failed"):
             raise ModuleFailed(found)

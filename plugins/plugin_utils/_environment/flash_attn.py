@@ -17,12 +17,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data
 _SUM_LINE = re.compile(r"^([0-9a-fA-F]{64})\s+\*?(\S+)$", re.MULTILINE)
 
 
-def cuda_of(version: str) -> str:
-    """The CUDA of a torch by its tag: 12.6 for 2.13.0+cu126; empty where it has none."""
-    tag = re.search(r"\+cu(\d+)(\d)$", version)
-    return f"{tag[1]}.{tag[2]}" if tag else ""
-
-
 def _has(row: Mapping[str, Any], torch: str, cuda: str, python: str) -> bool:
     of_cuda = row["cuda"].get(cuda.split(".", maxsplit=1)[0])
     least = row.get("python_torch", {}).get(minor(python), "0")

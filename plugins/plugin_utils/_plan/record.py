@@ -136,9 +136,3 @@ def keep(before: Record, after: Record, away: Collection[str]) -> tuple[dict[str
         return dict(after), []
     nodes = {name: before["nodes"].get(name, node) if name in away else node for name, node in after["nodes"].items()}
     return {**before, "nodes": nodes}, changed
-
-
-def unknown(away: Sequence[str], before: Record) -> list[str]:
-    """Those of the nodes that no run has looked at."""
-    known = before.get("nodes") or {}
-    return [name for name in away if name not in known or "found" not in known[name]]

@@ -23,7 +23,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.installa
     look,
     mark_of,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.installer import expected_sum, verified
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.installer import verified
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._conda.program import CondaError, Start, starter
 
 CONDA = "#!/bin/sh\necho conda 26.3.2\n"
@@ -240,14 +240,14 @@ def test_an_installer_at_work_is_seen_and_waited_for_with_a_bound(tmp_path: Path
 @pytest.mark.parametrize(("checksum", "listing", "digest"), SUMS)
 def test_the_sum_is_read_in_every_form_that_is_published(checksum: str, listing: str, digest: str | None) -> None:
     def fetch(address: str) -> IO[bytes]:
-        assert address == checksum
-        return io.BytesIO(listing.encode())
+        return io.BytesIO(listing.encode() if address == checksum else b"another file")
 
     if digest:
-        assert expected_sum(checksum, INSTALLER_URL, fetch) == digest
+        with pytest.raises(CondaError, match=f"expected {digest}"), verified(INSTALLER_URL, checksum, fetch):
+            pass
     else:
-        with pytest.raises(CondaError, match="conda_installer_checksum"):
-            expected_sum(checksum, INSTALLER_URL, fetch)
+        with pytest.raises(CondaError, match="conda_installer_checksum"), verified(INSTALLER_URL, checksum, fetch):
+            pass
 
 
 def test_a_download_lies_in_the_cache_of_the_account_until_it_is_used(
@@ -266,8 +266,11 @@ def test_an_address_that_does_not_answer_is_named_with_the_remedy() -> None:
     def fetch(address: str) -> IO[bytes]:
         raise HTTPError(address, 404, "Not Found", None, None)  # type: ignore[arg-type]
 
-    with pytest.raises(CondaError, match=r"sum answers 404 Not Found; set conda_installer_checksum"):
-        expected_sum("https://mirror.example/sum", INSTALLER_URL, fetch)
+    with (
+        pytest.raises(CondaError, match=r"sum answers 404 Not Found; set conda_installer_checksum"),
+        verified(INSTALLER_URL, "https://mirror.example/sum", fetch),
+    ):
+        pass
     with (
         pytest.raises(CondaError, match=r"Miniforge3\.sh answers 404 Not Found; correct the address"),
         verified(INSTALLER_URL, SUM, fetch),

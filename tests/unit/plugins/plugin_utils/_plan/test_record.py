@@ -18,7 +18,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.record im
     recall,
     store,
     text,
-    unknown,
 )
 
 PLAN: dict[str, Any] = {
@@ -127,8 +126,3 @@ def test_a_limited_run_with_the_same_plan_writes_all_that_it_knows() -> None:
     after = {**PLAN, "nodes": {"a": NODE, "b": NODE}}
     assert keep(before, after, ["a"]) == (after, [])
     assert keep({}, after, ["a"]) == (after, [])
-
-
-def test_nodes_that_no_run_has_looked_at_are_known_as_such() -> None:
-    assert unknown(["a", "b", "c"], {"nodes": {"a": NODE, "b": {"slots": 2}}}) == ["b", "c"]
-    assert unknown(["a"], {}) == ["a"]
