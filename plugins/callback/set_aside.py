@@ -61,7 +61,9 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         # A failure that a rescue handled is in none of these counts.
         gone = {*stats.failures, *stats.dark}
-        for line in farewell({host: loss for host, loss in LOSSES.items() if host in gone}):
+        # The control node is in a run for itself.
+        others = set(stats.processed) - gone - {"localhost"}
+        for line in farewell({host: loss for host, loss in LOSSES.items() if host in gone}, bool(others)):
             self._display.display(line, color="red")
         for line in self._last_lines:
             self._display.display(line)

@@ -13,6 +13,7 @@ description:
     M(fromzero.deepspeed.gpu_info) and M(fromzero.deepspeed.node_info), each alone and all together.
   - A node that did not report is passed over, since Ansible has dropped it, unless what it lacks is a usable Python,
     as M(fromzero.deepspeed.python_info) or M(ansible.builtin.setup) said.
+  - Where only single nodes are at fault, the last sentence says how to go on without them.
   - Warns about nodes without a GPU among nodes with one, and about what is wrong with GPUs and drivers.
 options:
   systems:
@@ -55,12 +56,15 @@ from ansible.utils.display import Display
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import View, plain
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.checks import variable_problems
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import KNOBS
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import KNOBS, resolve
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import (
     Needs,
+    broken_nodes,
     lost_problems,
-    node_problems,
+    shared_problems,
+    twin_problems,
     warnings,
+    way_without,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_variables import ROLES, role_options
 
@@ -86,9 +90,16 @@ class LookupModule(LookupBase):
         options = role_options(ROLES)
         # Values that hang on facts could not be judged with the inventory.
         given = view.values(here, {*options, *KNOBS})
+        without_python |= lost_problems(view.failures(lost, "__preflight_facts"), needs)
+        common = [*variable_problems(here, given, options), *twin_problems(nodes), *shared_problems(nodes)]
+        broken = broken_nodes(nodes, needs)
+        names = [*without_python, *broken]
+        head = resolve("cluster_head", {**(nodes[0].values if nodes else {}), "groups": view.groups})
+        limit = str((variables or {}).get("ansible_limit") or "")
         return [
-            *variable_problems(here, given, options),
+            *common,
             *without_python.values(),
-            *lost_problems(view.failures(lost, "__preflight_facts"), needs),
-            *node_problems(nodes, needs),
+            *(problem for problems in broken.values() for problem in problems),
+            # What all nodes have in common is not repaired by leaving some out.
+            *([] if common else way_without(names, reached, str(head), limit)),
         ]

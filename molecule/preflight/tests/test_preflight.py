@@ -176,7 +176,8 @@ def test_nodes_that_cannot_work_stop_the_run(cluster, variables, said):
 
 def test_a_clock_that_is_an_hour_off_stops_the_run(cluster):
     cluster.hosts["node2"]["ansible_python_interpreter"] = "/srv/clock/python3"
-    cluster.play().refused("node2's clock is 36", "s ahead of node1's")
+    without = "To go on without node2 until it is repaired, run with --limit '!node2'."
+    cluster.play().refused("node2's clock is 36", "s ahead of node1's", without)
 
 
 NO_PYTHON = [
@@ -217,7 +218,9 @@ def no_python_on_node2(cluster, tmp_path):
 
 @pytest.mark.usefixtures("no_python_on_node2")
 def test_a_node_without_python_stops_the_run_with_the_command_that_installs_one(cluster):
-    cluster.play().refused("node2 has no Python that Ansible finds", "install one: sudo apt-get install -y python3.")
+    cluster.play().refused(
+        "node2 has no Python that Ansible finds", "install one: sudo apt-get install -y python3.", "--limit '!node2'"
+    )
 
 
 # Nothing listens on the port 'discard'; the channel is a folder that prepare.yml has made.
@@ -289,6 +292,7 @@ def test_all_nodes_lost_are_all_named(cluster):
     run = cluster.play()
     assert run.code != 0
     assert all(f"{name}: could not be reached" in run.farewell for name in cluster.hosts)
+    assert "Set aside, and no node is left:" in run.output
 
 
 SECOND_NODE_FAILS = """

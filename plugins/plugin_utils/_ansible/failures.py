@@ -100,10 +100,12 @@ def reason(result: Mapping[str, Any]) -> str:
     return _NOISE.sub("", "; ".join(lines), count=1).rstrip(".") or "it gave no reason"
 
 
-def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
+def farewell(losses: Mapping[str, Loss], others: bool = True) -> Sequence[str]:
     """Lines about each node that is missing at the end; none when all are there.
 
     A failure of a task that speaks for all nodes sets no single node aside: it ended the run, and is told above.
+
+    :param others: whether any node went on.
     """
     lines = []
     for host, loss in losses.items():
@@ -112,7 +114,8 @@ def farewell(losses: Mapping[str, Loss]) -> Sequence[str]:
             lines.append(f"  {host}: {loss.event}.{advice}")
     if lines:
         stopped = any(loss.for_all for loss in losses.values())
-        title = "Set aside before the run stopped:" if stopped else "Set aside; the others went on without:"
+        went_on = "Set aside; the others went on without:" if others else "Set aside, and no node is left:"
+        title = "Set aside before the run stopped:" if stopped else went_on
         lines = ["", title, *lines, "Repair and run again: what is done is kept."]
     return lines
 

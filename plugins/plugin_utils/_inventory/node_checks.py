@@ -144,17 +144,17 @@ def _python_problem(node: Node, needs: Needs) -> str | None:
     return None
 
 
-def lost_problems(lost: Mapping[str, str], needs: Needs) -> list[str]:
+def lost_problems(lost: Mapping[str, str], needs: Needs) -> dict[str, str]:
     """Nodes where no Python can be used, which is a fault of the node's setup and not a passing one.
 
     :param lost: what gathering facts said, by node, of nodes that it failed on.
     """
-    return [
-        f"{name} has no Python that can be used ({said}); install Python {needs.python} or newer there, or set "
+    return {
+        name: f"{name} has no Python that can be used ({said}); install Python {needs.python} or newer there, or set "
         "ansible_python_interpreter."
         for name, said in lost.items()
         if _NO_PYTHON.search(said)
-    ]
+    }
 
 
 def _network_problem(node: Node) -> str | None:
@@ -211,22 +211,22 @@ def _disk_problem(node: Node, needs: Needs, settled: str) -> str | None:
     )
 
 
-def clock_problems(nodes: Sequence[Node], limit: float) -> list[str]:
+def clock_problems(nodes: Sequence[Node], limit: float) -> dict[str, str]:
     """Nodes whose clock is not that of the others; the reference is the node that most others agree with."""
     offsets = {node.name: float(node.report["clock_offset"]) for node in nodes if "clock_offset" in node.report}
     if not offsets:
-        return []
+        return {}
 
     def company(name: str) -> tuple[int, float]:
         return sum(abs(offset - offsets[name]) <= limit for offset in offsets.values()), -abs(offsets[name])
 
     reference = max(offsets, key=company)
-    found = []
+    found = {}
     for name, offset in offsets.items():
         skew = offset - offsets[reference]
         if abs(skew) > limit:
             way = "ahead of" if skew > 0 else "behind"
-            found.append(
+            found[name] = (
                 f"{name}'s clock is {abs(skew):.0f} s {way} {reference}'s, more than the {limit:g} s allowed; set it "
                 "right, best by a time service such as chrony on all nodes."
             )
@@ -268,25 +268,42 @@ def shared_problems(nodes: Sequence[Node]) -> list[str]:
     return found
 
 
+def broken_nodes(nodes: Sequence[Node], needs: Needs) -> dict[str, list[str]]:
+    """What is wrong with single nodes, by node: without those nodes, nothing of it stands against the others."""
+    settled = accelerator(nodes)
+    clocks = clock_problems(nodes, needs.clock_skew)
+    found = {
+        node.name: [
+            problem
+            for problem in (
+                _system_problem(node, needs),
+                _python_problem(node, needs),
+                _network_problem(node),
+                _account_problem(node),
+                _disk_problem(node, needs, settled),
+                _holder_problem(node),
+                clocks.get(node.name),
+            )
+            if problem
+        ]
+        for node in nodes
+    }
+    return {name: problems for name, problems in found.items() if problems}
+
+
+def way_without(broken: Sequence[str], everyone: Sequence[str], head: str, limit: str) -> list[str]:
+    """How to go on without the nodes that something is wrong with; nothing where that leaves no node, or no head.
+
+    :param limit: the C(--limit) of this run, empty where there is none.
+    """
+    if not broken or head in broken or not set(everyone) - set(broken):
+        return []
+    pattern = ":".join([*([limit] if limit else []), *(f"!{node}" for node in broken)])
+    it = "it is" if len(broken) == 1 else "they are"
+    return [f"To go on without {named(broken)} until {it} repaired, run with --limit '{pattern}'."]
+
+
 def node_problems(nodes: Sequence[Node], needs: Needs) -> list[str]:
     """All that is wrong with nodes that reported, each alone, then all together; but for what a plan needs of them."""
-    settled = accelerator(nodes)
-    alone = [
-        problem
-        for node in nodes
-        for problem in (
-            _system_problem(node, needs),
-            _python_problem(node, needs),
-            _network_problem(node),
-            _account_problem(node),
-            _disk_problem(node, needs, settled),
-            _holder_problem(node),
-        )
-        if problem
-    ]
-    return [
-        *alone,
-        *twin_problems(nodes),
-        *clock_problems(nodes, needs.clock_skew),
-        *shared_problems(nodes),
-    ]
+    alone = [problem for problems in broken_nodes(nodes, needs).values() for problem in problems]
+    return [*alone, *twin_problems(nodes), *shared_problems(nodes)]

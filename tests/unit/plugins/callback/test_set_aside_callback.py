@@ -60,9 +60,20 @@ def test_what_to_do_next_is_the_last_that_is_printed(callback: Any) -> None:
     callback.v2_runner_on_ok(SimpleNamespace(result={"changed": False}))
     callback.v2_runner_on_ok(SimpleNamespace(result={"at_end": ["Type:", "  ds-launch"]}))
     callback.v2_runner_on_failed(result("node2", "No space left on device"))
-    callback.v2_playbook_on_stats(SimpleNamespace(failures={"node2": 1}, dark={}))
+    ran = {"localhost": 1, "node1": 1, "node2": 1}
+    callback.v2_playbook_on_stats(SimpleNamespace(failures={"node2": 1}, dark={}, processed=ran))
     assert printed[1] == "Set aside; the others went on without:"
     assert printed[-2:] == ["Type:", "  ds-launch"]
+
+
+def test_nobody_went_on_where_all_nodes_are_lost(callback: Any) -> None:
+    printed: list[str] = []
+    callback._display = SimpleNamespace(display=lambda text, color=None: printed.append(text))
+    callback.v2_runner_on_unreachable(result("node1", "Connection timed out"))
+    callback.v2_playbook_on_stats(
+        SimpleNamespace(failures={}, dark={"node1": 1}, processed={"localhost": 1, "node1": 1})
+    )
+    assert printed[1] == "Set aside, and no node is left:"
 
 
 def test_nothing_is_known_where_nothing_was_lost(callback: Any) -> None:

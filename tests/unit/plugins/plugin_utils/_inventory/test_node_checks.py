@@ -16,6 +16,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node
     lost_problems,
     node_problems,
     warnings,
+    way_without,
 )
 
 NEEDS = Needs(
@@ -248,3 +249,22 @@ def test_what_is_wrong_with_gpus_that_nobody_uses_is_no_warning() -> None:
 )
 def test_a_node_without_a_usable_python_stops_the_run_and_other_losses_do_not(said: str, judged: bool) -> None:
     assert bool(lost_problems({"a": said}, NEEDS)) is judged
+
+
+# broken nodes, all, the limit, what to run with
+WITHOUT = [
+    (["b"], ["a", "b"], "", "without b until it is repaired, run with --limit '!b'."),
+    (["b", "c"], ["a", "b", "c"], "nodes", "without b and c until they are repaired, run with --limit 'nodes:!b:!c'."),
+]
+
+
+@pytest.mark.parametrize(("broken", "everyone", "limit", "said"), WITHOUT)
+def test_a_broken_node_comes_with_the_way_to_go_on_without_it(
+    broken: list[str], everyone: list[str], limit: str, said: str
+) -> None:
+    assert way_without(broken, everyone, "a", limit)[0].endswith(said)
+
+
+@pytest.mark.parametrize(("broken", "head"), [([], "a"), (["a"], "a"), (["a", "b"], "c")])
+def test_nobody_goes_on_without_the_head_or_any_node(broken: list[str], head: str) -> None:
+    assert way_without(broken, ["a", "b"], head, "") == []
