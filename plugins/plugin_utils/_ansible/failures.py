@@ -9,41 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What Ansible says about a node that it cannot connect to, and what the user can do.
-_UNREACHED = (
-    (
-        r"host key is not the one",
-        "if it was installed anew, take the old key out with ssh-keygen -R and add the new one after checking it; if "
-        "not, somebody may be listening in between",
-    ),
-    (r"Host key verification failed", "add its host key to known_hosts after checking it"),
-    (r"Permission denied", "give the account of this machine access to the node"),
-    (
-        r"Could not resolve|Name or service not known|Connection refused|timed out|No route to host|unreachable",
-        "check that it runs and that ansible_host and ansible_port are right",
-    ),
-)
-# The same about a node that it cannot use.
-_UNUSABLE = (
-    (
-        r"^The folder \S+ cannot be created there",
-        "see there with 'df -h' and 'touch' whether the home of the account is missing, full or read-only",
-    ),
-    (
-        r"requires a minimum of Python|interpreter .* was not found|python[\d.]*: (command )?not found",
-        "install Python 3.9 or newer on it or set ansible_python_interpreter",
-    ),
-    (
-        r"Unable to parse package file|package cache file is corrupted|no available installation candidate",
-        "look at its package sources; damaged lists are mended by emptying /var/lib/apt/lists and apt-get update",
-    ),
-    (r"^(?!.*[Mm]ake room).*No space left on device", "make room on that disk"),
-    (r"^(?!.*mount it for).*Read-only file system", "mount it for writing; dmesg tells whether its disk is at fault"),
-    (
-        r"[Mm]issing sudo password|a password is required|not in the sudoers",
-        "allow sudo, give its password with --ask-become-pass, or set cluster_become: false",
-    ),
-)
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.symptoms import first
+
 # The exit statuses of a shell that could not start a command.
 _NOT_RUN = (126, 127)
 # ssh shouts about it for fifteen lines.
@@ -72,8 +39,8 @@ class Loss:
     def remedy(self) -> str:
         """What the user can do, as a clause; empty where the reason is not a known one, or says it already."""
         # A task that fails with the words of a lost connection speaks of something else: a file, a download.
-        known = (*_UNREACHED, *_UNUSABLE) if self.kind == "lost" else _UNUSABLE
-        return next((advice for pattern, advice in known if re.search(pattern, self.reason)), "")
+        kinds = ("unreachable", "unusable") if self.kind == "lost" else ("unusable",)
+        return next((found.fix for found in (first(kind, self.reason) for kind in kinds) if found), "")
 
 
 # The first unhandled failure of each node of this run. The callback fills it in Ansible's main process; each task runs
