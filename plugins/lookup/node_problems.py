@@ -91,7 +91,11 @@ class LookupModule(LookupBase):
         # Values that hang on facts could not be judged with the inventory.
         given = view.values(here, {*options, *KNOBS})
         without_python |= lost_problems(view.failures(lost, "__preflight_facts"), needs)
-        common = [*variable_problems(here, given, options), *twin_problems(nodes), *shared_problems(nodes)]
+        common = [
+            *variable_problems(here, given, options, view.groups.get("nodes", [])),
+            *twin_problems(nodes),
+            *shared_problems(nodes),
+        ]
         broken = broken_nodes(nodes, needs)
         names = [*without_python, *broken]
         head = resolve("cluster_head", {**(nodes[0].values if nodes else {}), "groups": view.groups})

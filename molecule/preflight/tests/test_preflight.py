@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import testinfra
 import yaml
 
 ROOT = Path(__file__).parents[3]
@@ -356,9 +360,97 @@ def test_facts_are_there_for_every_node(cluster):
     assert all(f"{name} cpu True none {home}" in run.said for name in cluster.hosts)
 
 
-def test_a_run_costs_each_node_at_most_nine_tasks_and_changes_nothing(cluster):
+def test_a_run_costs_each_node_at_most_ten_tasks_and_changes_nothing(cluster):
     run = cluster.play()
     assert run.changed == 0
     for host in cluster.hosts:
         skipped = int(re.search(rf"^{host} .*skipped=(\d+)", run.output, re.M)[1])
-        assert run.recap[host][0] + skipped <= 9
+        assert run.recap[host][0] + skipped <= 10
+
+
+AFTER = """
+  vars:
+    preflight_lock: mine
+"""
+FAILING = f"""{AFTER}
+- name: Fail
+  hosts: nodes
+  gather_facts: false
+  tasks:
+    - name: Say whether the cluster is locked
+      ansible.builtin.command: ls /run/fromzero-deepspeed.lock
+      register: found
+    - name: End all
+      ansible.builtin.fail:
+        msg: "{{{{ found.stdout }}}} has the lock"
+"""
+LOCKED = f"""
+- ansible.builtin.import_playbook: {PREFLIGHT}
+  vars:
+    preflight_lock: mine
+- name: Change something for a minute
+  hosts: nodes
+  gather_facts: false
+  tasks:
+    - name: Take the time
+      ansible.builtin.command: sleep 60
+"""
+LOCK = "/run/fromzero-deepspeed.lock"
+
+
+@contextlib.contextmanager
+def running(cluster, text):
+    """A run that has the lock and goes on; it is killed in the end with all that it started, as by a loss of power."""
+    playbook = cluster.folder / "locked.yml"
+    playbook.write_text(text, encoding="utf-8")
+    inventory = cluster.folder / "hosts.yml"
+    inventory.write_text(yaml.safe_dump(cluster.inventory), encoding="utf-8")
+    lock = cluster.folder / "artifacts" / "lock.json"
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook]
+    with subprocess.Popen(command, cwd=ROOT, env=PLAIN, stdout=subprocess.PIPE, text=True) as first:
+        for line in first.stdout:
+            if "Take the time" in line:
+                break
+        owner = json.loads(lock.read_text(encoding="utf-8"))
+        try:
+            yield owner
+        finally:
+            os.kill(owner["keeper"], signal.SIGKILL)
+            first.kill()
+
+
+def test_of_two_runs_at_once_the_second_is_refused_and_one_that_was_cut_off_prevents_no_other(cluster, tmp_path):
+    head = testinfra.get_host(f"ansible://node1?ansible_inventory={tmp_path / 'hosts.yml'}")
+    elsewhere = Cluster.__new__(Cluster)
+    elsewhere.inventory, elsewhere.folder = cluster.inventory, tmp_path / "elsewhere"
+    elsewhere.folder.mkdir()
+    with running(cluster, LOCKED) as owner:
+        who = f"{owner['user']}@{owner['host']} has been running the playbook 'mine' since "
+        cluster.play("site.yml").refused("Another run is changing this cluster, and nothing was changed", who)
+        # Another folder of artifacts, as on another control node; the head has the lock too.
+        elsewhere.play("fromzero.deepspeed.verify", "--limit", "node2").refused(who, f"(process {owner['pid']})")
+        assert cluster.play(PREFLIGHT).code == 0
+        assert head.file(LOCK).exists
+    assert (tmp_path / "artifacts" / "lock.json").exists()
+    run = cluster.play(cluster.write(AFTER))
+    assert run.code == 0, run.output
+    assert not (tmp_path / "artifacts" / "lock.json").exists()
+    assert not head.file(LOCK).exists
+
+
+def test_a_run_that_fails_gives_the_lock_back(cluster, tmp_path):
+    run = cluster.play(cluster.write(FAILING))
+    assert run.code != 0
+    assert "has the lock" in run.said
+    assert not (tmp_path / "artifacts" / "lock.json").exists()
+    head = testinfra.get_host(f"ansible://node1?ansible_inventory={tmp_path / 'hosts.yml'}")
+    assert not head.file(LOCK).exists
+
+
+def test_a_head_that_cannot_be_reached_prevents_no_run(cluster, tmp_path):
+    cluster.hosts["node3"] = dict(GONE)
+    cluster.vars["cluster_head"] = "node3"
+    run = cluster.play(cluster.write(AFTER), "--limit", "node2")
+    assert "node3 is not locked (" in run.said
+    assert run.code == 0, run.output
+    assert not (tmp_path / "artifacts" / "lock.json").exists()

@@ -242,8 +242,12 @@ def without_comments(given: Given, secret: Collection[str] = ()) -> dict[str, di
     }
 
 
-def knob_problems(nodes: Sequence[str], given: Given) -> list[str]:
-    """Values of C(cluster_*) variables that cannot be used, or that differ between nodes where they must not."""
+def knob_problems(nodes: Sequence[str], given: Given, members: Sequence[str] = ()) -> list[str]:
+    """Values of C(cluster_*) variables that cannot be used, or that differ between nodes where they must not.
+
+    :param members: all nodes of the inventory, where these are only some of them.
+    """
+    everyone = members or nodes
     found = []
     for name, knob in KNOBS.items():
         values = [(value, hosts) for value, hosts in _by_value(nodes, given, name) if value is not None]
@@ -254,8 +258,8 @@ def knob_problems(nodes: Sequence[str], given: Given) -> list[str]:
             found.append(f"{name} is {each}: it must be the same on all nodes; set it once, for group 'nodes'.")
     heads = [(value, hosts) for value, hosts in _by_value(nodes, given, "cluster_head") if isinstance(value, str)]
     for value, _hosts in heads:
-        if value not in nodes:
-            near = difflib.get_close_matches(value, nodes, 1)
+        if value not in everyone:
+            near = difflib.get_close_matches(value, everyone, 1)
             hint = f" {near[0]} may be meant." if near else ""
             found.append(f"cluster_head is {shown(value)}, which is not in group 'nodes'; name one of the nodes.{hint}")
     return found
@@ -301,10 +305,13 @@ def role_variable_problems(nodes: Sequence[str], given: Given, options: Options)
     return found
 
 
-def variable_problems(nodes: Sequence[str], given: Given, options: Options) -> list[str]:
-    """All that is wrong with the values that nodes are given."""
+def variable_problems(nodes: Sequence[str], given: Given, options: Options, members: Sequence[str] = ()) -> list[str]:
+    """All that is wrong with the values that nodes are given.
+
+    :param members: all nodes of the inventory, where these are only some of them.
+    """
     return [
-        *knob_problems(nodes, given),
+        *knob_problems(nodes, given, members),
         *slot_problems(nodes, given),
         *role_variable_problems(nodes, given, options),
     ]

@@ -30,6 +30,7 @@ MODULE_UTILS: dict[str, set[str]] = {
 }
 PLUGIN_UTILS: dict[str, set[str]] = {
     "_knowledge": set(),
+    "_lock": set(),
     "_ssh": set(),
     "_wheels": set(),
     "_launch": {"_knowledge"},

@@ -207,6 +207,12 @@ def test_an_interface_may_differ_between_nodes_and_a_network_may_be_left_empty()
     assert knob_problems(["a", "b"], given) == []
 
 
+def test_a_head_that_a_run_leaves_out_is_a_node_all_the_same():
+    given = {"a": {"cluster_head": "b"}}
+    assert knob_problems(["a"], given, ["a", "b"]) == []
+    assert knob_problems(["a"], given, ["a", "c"])
+
+
 @pytest.mark.parametrize(("given", "said"), SLOTS)
 def test_slots_that_are_no_count_or_nowhere_are_refused(given: dict[str, dict[str, Any]], said: str) -> None:
     assert any(said in problem for problem in slot_problems(["a", "b"], given))
