@@ -70,10 +70,10 @@ class Owner:
 
     def refusal(self, observer: Owner) -> str:
         """Why the observer cannot begin, and what to do."""
-        told = f"{self.describe()}. Wait for its end, or stop it there."
+        sentences = f"{self.describe()}. Wait for its end, or stop it there."
         if (self.boot, self.space) == (observer.boot, observer.space):
-            return told
-        return f"{told} If it was cut off, its lock ends by itself after {LEASE} s; then run again."
+            return sentences
+        return f"{sentences} If it was cut off, its lock ends by itself after {LEASE} s; then run again."
 
     def text(self) -> str:
         """The run in one line."""

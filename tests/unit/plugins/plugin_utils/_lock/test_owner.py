@@ -62,9 +62,9 @@ def test_a_damaged_lock_tells_of_nobody(text):
 
 def test_a_refusal_says_who_since_when_which_playbook_and_what_to_do():
     run = replace(HERE, user="ann", host="laptop", since=0.0, pid=4711)
-    told = run.refusal(HERE)
-    assert told.startswith("ann@laptop has been running the playbook 'site' since 19")
-    assert told.endswith(" (process 4711). Wait for its end, or stop it there.")
+    refusal = run.refusal(HERE)
+    assert refusal.startswith("ann@laptop has been running the playbook 'site' since 19")
+    assert refusal.endswith(" (process 4711). Wait for its end, or stop it there.")
     assert (
         replace(run, boot="b2")
         .refusal(HERE)
