@@ -60,6 +60,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.clus
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import (
     Needs,
     broken_nodes,
+    home_problems,
     lost_problems,
     shared_problems,
     twin_problems,
@@ -95,6 +96,7 @@ class LookupModule(LookupBase):
             *variable_problems(here, given, options, view.groups.get("nodes", [])),
             *twin_problems(nodes),
             *shared_problems(nodes),
+            *home_problems(nodes, given),
         ]
         broken = broken_nodes(nodes, needs)
         names = [*without_python, *broken]

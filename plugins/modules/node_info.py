@@ -86,6 +86,11 @@ ansible_facts:
           returned: success
           type: dict
           sample: {name: trainer, exists: true, home: /home/trainer}
+        home:
+          description: A text that two nodes share only when the home of O(user) is one for both; null where unknown.
+          returned: success
+          type: str
+          sample: nfs4 10.0.0.5:/export/home 1048612
         machine:
           description: A text that two nodes share only when they are one machine or container; null where unknown.
           returned: success
@@ -124,7 +129,13 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._cluster.identi
     membership,
     memory_path,
 )
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.facts import account, disk, glibc, identity
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.facts import (
+    account,
+    disk,
+    glibc,
+    home_identity,
+    identity,
+)
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.processor import level
 
 
@@ -157,6 +168,7 @@ def main() -> None:
         "installed": (Path(given["environment"]) / "bin").is_dir(),
         "account": known,
         "membership": asdict(belongs(given["system"], known["home"], given["members"])),
+        "home": home_identity(Path("/"), Path(known["home"])) if known["home"] else None,
         "machine": identity(Path("/")),
         "glibc": glibc(os.confstr),
         "processor": level(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")),

@@ -268,6 +268,36 @@ def shared_problems(nodes: Sequence[Node]) -> list[str]:
     return found
 
 
+def home_problems(nodes: Sequence[Node], given: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Nodes that share a home, in which role nccl has to name one interface for all of them, and theirs differ.
+
+    :param given: the variables of roles that nodes are given.
+    """
+    homes: dict[str, list[Node]] = {}
+    for node in nodes:
+        variables = given.get(node.name, {})
+        elsewhere = variables.get("nccl_path") and variables.get("nccl_environment_path")
+        if node.report.get("home") and not elsewhere and not resolve("cluster_become", node.values):
+            homes.setdefault(str(node.report["home"]), []).append(node)
+    found = []
+    for sharing in homes.values():
+        holders: dict[str, list[str]] = {}
+        for node in sharing:
+            link = (node.facts.get("fromzero_network") or {}).get("link") or {}
+            interface = given.get(node.name, {}).get("nccl_interface") or link.get("interface")
+            if interface:
+                holders.setdefault(str(interface), []).append(node.name)
+        if len(holders) > 1:
+            each = ", ".join(f"{interface} on {named(names)}" for interface, names in holders.items())
+            home = (sharing[0].report.get("account") or {}).get("home")
+            found.append(
+                f"{named([node.name for node in sharing])} share the home {home}, whose .nccl.conf can name one "
+                f"interface only, and it is {each}; set cluster_become: true, so that each node has its own in "
+                "/etc/nccl.conf, or give the interfaces one name."
+            )
+    return found
+
+
 def broken_nodes(nodes: Sequence[Node], needs: Needs) -> dict[str, list[str]]:
     """What is wrong with single nodes, by node: without those nodes, nothing of it stands against the others."""
     settled = accelerator(nodes)

@@ -13,6 +13,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.facts imp
     account,
     disk,
     glibc,
+    home_identity,
     identity,
     nearest_existing,
 )
@@ -83,3 +84,31 @@ def test_a_system_without_glibc_has_none() -> None:
         raise ValueError("unrecognized configuration name")
 
     assert glibc(musl) is None
+
+
+def mounted(root: Path, path: Path, system: str) -> Path:
+    """A machine on which a folder lies on a file system."""
+    (root / "proc/self").mkdir(parents=True)
+    number = path.stat().st_dev
+    line = f"36 35 {os.major(number)}:{os.minor(number)} / /home rw,noatime shared:1 - {system} rw\n"
+    (root / "proc/self/mountinfo").write_text(f"1 0 0:1 / /proc rw - proc proc rw\n{line}", encoding="utf-8")
+    return root
+
+
+def test_a_home_that_two_machines_share_is_recognised(tmp_path: Path) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    for folder in (home, other):
+        (folder / ".ssh").mkdir(parents=True)
+    local = [mounted(tmp_path / name, home, "ext4 /dev/sda1") for name in ("a", "b")]
+    network = [mounted(tmp_path / name, home, "nfs4 10.0.0.5:/home") for name in ("c", "d")]
+    for one, two in (local, network):
+        assert home_identity(one, home) == home_identity(two, home)
+        assert home_identity(one, home) != home_identity(two, other)
+    before = home_identity(local[0], home)
+    (home / ".ssh").chmod(0o700)
+    # As on another machine from the same image, where accounts are set up at another moment.
+    assert home_identity(local[0], home) != before
+
+
+def test_nothing_is_known_of_a_home_that_is_not_there(tmp_path: Path) -> None:
+    assert home_identity(mounted(tmp_path / "a", tmp_path, "ext4 /dev/sda1"), tmp_path / "none") is None

@@ -13,6 +13,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node
     Node,
     accelerator,
     accelerator_problems,
+    home_problems,
     lost_problems,
     node_problems,
     warnings,
@@ -249,6 +250,50 @@ def test_what_is_wrong_with_gpus_that_nobody_uses_is_no_warning() -> None:
 )
 def test_a_node_without_a_usable_python_stops_the_run_and_other_losses_do_not(said: str, judged: bool) -> None:
     assert bool(lost_problems({"a": said}, NEEDS)) is judged
+
+
+WITHOUT_ROOT = {"cluster_become": False, "cluster_accelerator": "cpu"}
+
+
+def at_home(name: str, interface: str, home: str | None = "nfs4 10.0.0.5:/home 7", become: bool = False) -> Node:
+    """A node with an interface, and a home that others may have too."""
+    found = node(name, values={**WITHOUT_ROOT, "cluster_become": become})
+    link = {"link": {"address": "10.0.0.1", "interface": interface}, "problem": None}
+    return Node(
+        name,
+        {**found.facts, "fromzero_network": link, "fromzero_node": {**found.report, "home": home}},
+        found.values,
+    )
+
+
+# nodes, the variables of roles, whether they are refused
+HOMES = {
+    "one home, two names": ([at_home("a", "eth0"), at_home("b", "ens5")], {}, True),
+    "one home, one name": ([at_home("a", "eth0"), at_home("b", "eth0")], {}, False),
+    "two homes": ([at_home("a", "eth0"), at_home("b", "ens5", "nfs4 10.0.0.5:/home 8")], {}, False),
+    "nobody knows": ([at_home("a", "eth0", None), at_home("b", "ens5", None)], {}, False),
+    "with root": ([at_home("a", "eth0", become=True), at_home("b", "ens5", become=True)], {}, False),
+    "a name by hand": (
+        [at_home("a", "eth0"), at_home("b", "ens5")],
+        {name: {"nccl_interface": "bond0"} for name in "ab"},
+        False,
+    ),
+    "other files": (
+        [at_home("a", "eth0"), at_home("b", "ens5")],
+        {name: {"nccl_path": "/x", "nccl_environment_path": "/y"} for name in "ab"},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("nodes", "given", "refused"), HOMES.values(), ids=HOMES.keys())
+def test_a_home_that_nodes_share_cannot_name_two_interfaces(
+    nodes: list[Node], given: dict[str, dict[str, Any]], refused: bool
+) -> None:
+    problems = home_problems(nodes, given)
+    assert bool(problems) is refused
+    assert not refused or problems[0].startswith("a and b share the home /home/trainer, whose .nccl.conf can name one")
+    assert not refused or "it is eth0 on a, ens5 on b; set cluster_become: true" in problems[0]
 
 
 # broken nodes, all, the limit, what to run with
