@@ -104,10 +104,11 @@ options:
     default: auto
   repair:
     description:
-      - Bring to its end what was interrupted, where that keeps the package manager from working. Otherwise it is named
-        and the task fails. Packages that the transaction removes or installs need no repair of their own.
+      - Bring to its end what was interrupted, as by a loss of power, where that keeps the package manager from working:
+        by C(dpkg --configure -a), or C(rpm --rebuilddb). Otherwise it is named and the task fails. Packages that the
+        transaction removes or installs need no repair of their own.
     type: bool
-    default: false
+    default: true
   advice:
     description:
       - What to do where a package of O(install) cannot be installed, a sentence by its name. It ends the message of the
@@ -290,7 +291,7 @@ def main() -> None:
             "streams": patterns,
             "recommends": switch,
             "update": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
-            "repair": switch,
+            "repair": {"type": "bool", "default": True},
             "advice": {"type": "dict", "default": {}},
             "lock_timeout": {"type": "int", "default": 300},
             "timeout": {"type": "int", "default": 3600},

@@ -25,7 +25,8 @@ _UNMET = re.compile(r"^The following packages have unmet dependencies:\n((?: .*\
 _FULL = re.compile(
     r"^.*(?:don't have enough free space in|No space left on device|Disk quota exceeded).*$", re.MULTILINE
 )
-_PROCESSING = re.compile(r"^dpkg: error processing (?:package|archive) (\S+) [^\n]*\n\s*([^\n]*)", re.MULTILINE)
+#: Each package that dpkg fails on, and the reason.
+PROCESSING = re.compile(r"^dpkg: error processing (?:package|archive) (\S+) [^\n]*\n\s*([^\n]*)", re.MULTILINE)
 _UNFETCHED = re.compile(r"^E: Failed to fetch (\S+)\s+(.*)$", re.MULTILINE)
 
 
@@ -50,7 +51,7 @@ class Apt(Tool):
         if unmet:
             lines = " ".join(unmet[1].split())
             return f"The packages have dependencies that cannot be met together: {lines}. Nothing was changed."
-        failed = _PROCESSING.findall(output)
+        failed = PROCESSING.findall(output)
         if failed:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed)
             return (

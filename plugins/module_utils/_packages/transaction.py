@@ -78,7 +78,7 @@ class Wish:
     streams: Sequence[str] = ()
     recommends: bool = False
     update: str = "auto"
-    repair: bool = False
+    repair: bool = True
     advice: Mapping[str, str] = field(default_factory=dict)
     lock_timeout: int = 300
     timeout: int = 3600
@@ -149,6 +149,8 @@ class Manager(Protocol):
     #: Whether lists were fetched.
     lists_fetched: bool
     warnings: list[str]
+    #: The command by which repair() works, for people.
+    mending: str
 
     def installed(self) -> dict[str, Package]:
         """What is installed, by name; a name of another architecture carries it, such as libc6:i386."""
@@ -156,8 +158,11 @@ class Manager(Protocol):
     def damaged(self) -> str:
         """What keeps the manager from working at all, as the beginning of a sentence; else empty."""
 
-    def repair(self) -> None:
-        """Bring what was interrupted to its end."""
+    def repair(self) -> Collection[str]:
+        """Bring what was interrupted to its end; return the packages that cannot be, whatever comes or goes.
+
+        :raises TransactionError: another process has the lock, or nothing could be done.
+        """
 
     def plan(self, install: Sequence[Spec], remove: Sequence[str], unhold: Sequence[str], *, dry: bool) -> Plan:
         """What it takes to have these installed and those gone.
@@ -297,14 +302,14 @@ def _repair(manager: Manager, wish: Wish, installed: Mapping[str, Package], *, d
         state = damage or f"{', '.join(broken)} {'is' if len(broken) == 1 else 'are'} not fully installed"
         raise TransactionError(
             f"{state}, and no package can be installed before that is mended; set repair to true, or run "
-            "'dpkg --configure -a' on the node and look at what it says."
+            f"'{manager.mending}' on the node and look at what it says."
         )
     if not dry:
-        manager.repair()
-        left = {name for name, package in manager.installed().items() if not package.whole} - ours
+        # What lacks a dependency, or was cut off while it was unpacked, is completed by the transaction.
+        left = set(manager.repair()) - ours
         if left:
             raise TransactionError(
-                f"{', '.join(sorted(left))} could not be brought to a whole state by 'dpkg --configure -a'; run it on "
+                f"{', '.join(sorted(left))} could not be brought to a whole state by '{manager.mending}'; run it on "
                 "the node, and mend or remove what it names."
             )
     return broken or [damage]

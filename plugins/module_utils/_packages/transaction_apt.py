@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._host.process import Finished
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.apt import Apt
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.apt import PROCESSING, Apt
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.tool import ToolError
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._packages.transaction import (
     Package,
@@ -52,6 +52,7 @@ class AptManager:
         self._apt, self._wish, self._root = apt, wish, root
         self.lists_fetched = False
         self.warnings: list[str] = []
+        self.mending = "dpkg --configure -a"
         self._native = ""
         self._automatic: list[str] = []
 
@@ -66,12 +67,18 @@ class AptManager:
         interrupted = journal.is_dir() and any(entry.name.isdigit() for entry in journal.iterdir())
         return "dpkg was interrupted on this node" if interrupted else ""
 
-    def repair(self) -> None:
+    def repair(self) -> list[str]:
         """Let dpkg configure what it has unpacked; packages that this transaction removes may fail once more."""
         try:
             self._apt.change(["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"])
         except ToolError as error:
-            self.warnings.append(str(error))
+            failed = parse_failures(error.output)
+            if not failed:
+                raise TransactionError(str(error)) from error
+            if any(failed.values()):
+                self.warnings.append(str(error))
+            return [name for name, own in failed.items() if own]
+        return []
 
     def plan(self, install: Sequence[Spec], remove: Sequence[str], unhold: Sequence[str], *, dry: bool) -> Plan:
         """What apt-get would do, by its own simulation."""
@@ -249,6 +256,17 @@ def parse_installed(listing: str, native: str) -> dict[str, Package]:
             provides=frozenset(each.split()[0] for each in provides.split(",") if each.strip()),
         )
     return packages
+
+
+def parse_failures(output: str) -> dict[str, bool]:
+    """The packages that C(dpkg --configure) fails on, and whether for a reason of their own.
+
+    What lacks a dependency, or was cut off while it was unpacked, is completed where apt-get installs what is missing.
+    """
+    return {
+        name.partition(":")[0]: not re.match(r"dependency problems|package is in a very bad", reason)
+        for name, reason in PROCESSING.findall(output)
+    }
 
 
 def parse_policy(text: str) -> dict[str, list[str]]:

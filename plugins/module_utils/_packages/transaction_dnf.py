@@ -40,6 +40,10 @@ _ROW = re.compile(r"^ {1,2}(?P<name>\S+)\s+(?P<arch>x86_64|aarch64|noarch|i[3-6]
 _REPLACED = re.compile(
     r"^ +replacing +(?P<name>\S+)\.(?:x86_64|aarch64|noarch|i[3-6]86) (?P<version>\S+)", re.MULTILINE
 )
+# What rpm says of a Berkeley DB (EL 8) or an SQLite database (EL 9 and newer) that was cut off.
+_DAMAGED = re.compile(
+    r"DB_RUNRECOVERY|database disk image is malformed|rpmdb: damaged header|cannot open Packages database"
+)
 _PROTECTED = re.compile(r"would result in removing the following protected packages: (?P<names>.*?)\.?$", re.MULTILINE)
 
 
@@ -50,6 +54,7 @@ class DnfManager:
         self._dnf, self._wish, self._root = dnf, wish, root
         self.lists_fetched = False
         self.warnings: list[str] = []
+        self.mending = "rpm --rebuilddb"
         self._streams_before: dict[str, str] = {}
         self._locks = root / "etc" / "dnf" / "plugins" / "versionlock.list"
 
@@ -59,11 +64,17 @@ class DnfManager:
         return parse_installed(self._dnf.ask(_QUERY).stdout, locks)
 
     def damaged(self) -> str:
-        """rpm has no state between installed and not."""
-        return ""
+        """rpm has no state between installed and not, but a database that may be cut off in the middle of a change."""
+        broken = _DAMAGED.search(self._dnf.ask(_QUERY).stderr)
+        return "The database of rpm is damaged on this node" if broken else ""
 
-    def repair(self) -> None:
-        """There is nothing to mend."""
+    def repair(self) -> list[str]:
+        """Have rpm write its database anew from the headers of the packages."""
+        try:
+            self._dnf.change(["rpm", "--rebuilddb"])
+        except ToolError as error:
+            raise TransactionError(f"{error} The database of rpm could not be mended; look at /var/lib/rpm.") from error
+        return []
 
     def switch(self, streams: Sequence[str], *, dry: bool) -> list[str]:
         """Enable streams; dnf refuses another one of the same module before the module was reset."""

@@ -59,7 +59,8 @@ class Node:
     def __init__(self, installed: dict[str, Package], plan: Plan | None = None) -> None:
         self.packages, self.planned = dict(installed), plan or Plan()
         self.told: list[str] = []
-        self.damage, self.fails = "", ""
+        self.damage, self.fails, self.mending = "", "", "dpkg --configure -a"
+        self.beyond: Sequence[str] = ()
         self.lists_fetched, self.warnings = False, list[str]()
 
     def installed(self) -> dict[str, Package]:
@@ -68,10 +69,12 @@ class Node:
     def damaged(self) -> str:
         return self.damage
 
-    def repair(self) -> None:
+    def repair(self) -> Sequence[str]:
         self.told.append("repair")
         self.damage = ""
-        self.packages = {name: replace(package, whole=True) for name, package in self.packages.items()}
+        if not self.beyond:
+            self.packages = {name: replace(package, whole=True) for name, package in self.packages.items()}
+        return self.beyond
 
     def switch(self, streams: Sequence[str], *, dry: bool) -> list[str]:
         self.told += [] if dry or not streams else [f"enable {' '.join(streams)}"]
@@ -237,17 +240,34 @@ BROKEN = {**OLD, "other": Package("1", whole=False)}
 
 def test_what_keeps_the_manager_from_working_is_named() -> None:
     with pytest.raises(TransactionError, match=r"^other is not fully installed, and no package can be installed"):
-        bring(Node(BROKEN, EXCHANGE), WISH)
+        bring(Node(BROKEN, EXCHANGE), replace(WISH, repair=False))
     node = Node(OLD, EXCHANGE)
     node.damage = "dpkg was interrupted on this node"
     with pytest.raises(TransactionError, match=r"^dpkg was interrupted on this node, and no package"):
-        bring(node, WISH)
+        bring(node, replace(WISH, repair=False))
 
 
 def test_it_is_mended_where_that_is_wanted() -> None:
     node = Node(BROKEN, EXCHANGE)
-    assert bring(node, replace(WISH, repair=True)).repaired == ["other"]
+    assert bring(node, WISH).repaired == ["other"]
     assert node.told[0] == "repair"
+    interrupted = Node(OLD, EXCHANGE)
+    interrupted.damage = "dpkg was interrupted on this node"
+    assert bring(interrupted, WISH).repaired == ["dpkg was interrupted on this node"]
+
+
+def test_check_mode_says_what_it_would_mend_and_mends_nothing() -> None:
+    node = Node(BROKEN, EXCHANGE)
+    assert bring(node, WISH, dry=True).repaired == ["other"]
+    assert "repair" not in node.told
+
+
+def test_what_cannot_be_mended_is_named_before_anything_else_changes() -> None:
+    node = Node(BROKEN, EXCHANGE)
+    node.beyond = ["other"]
+    with pytest.raises(TransactionError, match="other could not be brought to a whole state by 'dpkg --configure -a'"):
+        bring(node, WISH)
+    assert node.told == ["repair"]
 
 
 def test_a_damaged_package_that_goes_anyway_needs_no_repair() -> None:

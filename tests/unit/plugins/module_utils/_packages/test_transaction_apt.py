@@ -302,5 +302,64 @@ def test_a_journal_of_dpkg_tells_that_it_was_interrupted(node: Node) -> None:
     (node.root / "var/lib/dpkg/updates").mkdir(parents=True)
     (node.root / "var/lib/dpkg/updates/0001").touch()
     with pytest.raises(TransactionError, match="dpkg was interrupted on this node"):
-        node.bring()
+        node.bring(repair=False)
+    assert not node.calls
+    assert "dpkg" not in [call.split()[0] for call in node.bring(dry=True)]
+    assert node.outcome.repaired == ["dpkg was interrupted on this node"]
+
+
+CONFIGURE = "dpkg --configure -a --force-confdef --force-confold"
+# What dpkg 1.21 writes where a package was unpacked before what it needs, and where it was cut off.
+NO_DEPENDENCY = """\
+dpkg: dependency problems prevent configuration of pdsh:
+ pdsh depends on libgenders0; however:
+  Package libgenders0 is not installed.
+
+dpkg: error processing package pdsh (--configure):
+ dependency problems - leaving unconfigured
+Errors were encountered while processing:
+ pdsh
+"""
+CUT_OFF = """\
+dpkg: error processing package libgenders0:amd64 (--configure):
+ package is in a very bad inconsistent state; you should
+ reinstall it before attempting configuration
+"""
+OWN_FAULT = """\
+dpkg: error processing package nvidia-dkms-450 (--configure):
+ installed nvidia-dkms-450 package post-installation script subprocess returned error exit status 10
+"""
+LOCK = "dpkg: error: dpkg frontend lock was locked by another process with pid 4711\n"
+
+
+def test_what_was_cut_off_is_configured_before_the_transaction(node: Node) -> None:
+    node.listing += "other\t1\tiU \t\n"
+    assert node.bring()[0] == CONFIGURE
+    assert node.outcome.repaired == ["other"]
+
+
+@pytest.mark.parametrize("said", [NO_DEPENDENCY, CUT_OFF])
+def test_what_the_transaction_completes_is_no_failure(node: Node, said: str) -> None:
+    node.listing += "other\t1\tiU \t\n"
+    node.endings = [Finished(1, "", said)]
+    assert [call.split()[0] for call in node.bring()] == ["dpkg", "apt-get"]
+    assert node.outcome.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (OWN_FAULT, r"^nvidia-dkms-450 could not be brought to a whole state by 'dpkg --configure -a'"),
+        (LOCK, r"is held by process 4711, and was not given back within 0 s"),
+    ],
+)
+def test_what_dpkg_cannot_mend_is_named_before_anything_else(node: Node, said: str, sentence: str) -> None:
+    node.listing += "other\t1\tiU \t\n"
+
+    def run(argv: Sequence[str], stdin: str, environment: Mapping[str, str], timeout: float) -> Finished:
+        return Finished(1, "", said) if "--configure" in argv else node(argv, stdin, environment, timeout)
+
+    wish = Wish(install=[Spec("nvidia-open", "580*")])
+    with pytest.raises(TransactionError, match=sentence):
+        bring(AptManager(Apt(run, {}, 0, 60), wish, node.root), wish)
     assert not node.calls

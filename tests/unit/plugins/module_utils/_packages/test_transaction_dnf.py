@@ -194,3 +194,28 @@ def test_dnf_5_is_refused_before_anything(node: Node) -> None:
     with pytest.raises(TransactionError, match="This node has dnf 5"):
         bring(DnfManager(Dnf(run, {}), wish, node.root), wish)
     assert node.calls == []
+
+
+# What rpm 4.14 says where a process was killed that wrote the Berkeley DB, and rpm 4.16 of its SQLite database.
+DAMAGED = [
+    "error: db5 error(-30973) from dbenv->failchk: BDB0087 DB_RUNRECOVERY: Fatal error, run database recovery",
+    "error: sqlite failure: SELECT hnum: database disk image is malformed",
+]
+
+
+@pytest.mark.parametrize("said", DAMAGED)
+def test_a_database_that_was_cut_off_is_written_anew_before_the_transaction(node: Node, said: str) -> None:
+    rebuilt: list[bool] = []
+
+    def run(argv: Sequence[str], stdin: str, environment: Mapping[str, str], timeout: float) -> Finished:
+        if "--rebuilddb" in argv:
+            rebuilt.append(True)
+        elif argv[0] == "rpm" and not rebuilt:
+            return Finished(1, "", said)
+        return node(argv, stdin, environment, timeout)
+
+    removing = {"allow_removing": ["nvidia-old"], "allow_downgrade": True}
+    wish = Wish(install=[Spec("nvidia-open", "580*")], unhold=["nvidia*"], **removing)  # type: ignore[arg-type]
+    outcome = bring(DnfManager(Dnf(run, {}), wish, node.root), wish)
+    assert rebuilt == [True]
+    assert outcome.repaired == ["The database of rpm is damaged on this node"]
