@@ -111,7 +111,7 @@ adopted:
   type: bool
   sample: false
 moved_to:
-  description: Where an installation that was cut off has been moved to, else empty.
+  description: Where an installation that was cut off has been moved to, if it holds environments and so stays there.
   returned: success
   type: str
   sample: ''

@@ -35,6 +35,8 @@ VERSION_SECONDS = 120
 _OURS = Path("conda-meta", "fromzero")
 _TRACES = ("conda-meta", "condabin", "install_tmp", "pkgs", "_conda", "conda.exe", "_conda.exe")
 _ANACONDA = re.compile(r"^(defaults|anaconda|main|r|msys2|pkgs/.*|.*\brepo\.anaconda\.com\b.*)$")
+_CUT_OFF_TIME = "%Y%m%dT%H%M%S"
+_CUT_OFF = re.compile(r"\.cut-off-\d{8}T\d{6}")
 _VERSION = re.compile(r"\bconda (\S+)")
 
 # Makes a way to start programs that inherit these open files.
@@ -72,7 +74,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was there, what is there, and where a half-made installation went."""
+    """What was there, what is there, and where a half-made installation went that holds environments."""
 
     before: Found
     after: Found
@@ -177,7 +179,7 @@ def ensure(wish: Wish, starter: Starter, fetch: Fetch, backup: Callable[[str], s
 
 
 def _install(wish: Wish, starter: Starter, fetch: Fetch) -> str:
-    """Run the installer; return where a half-made installation was moved to, if there was one."""
+    """Run the installer; return where a half-made installation was moved to, if there was one that must stay."""
     prefix = wish.prefix
     require_writable(prefix.parent, "hand the folder to that account or name another one (conda_prefix).")
     with verified(wish.installer, wish.checksum, fetch) as installer, Mark(prefix, wish.timeout, CondaError) as lock:
@@ -208,15 +210,25 @@ def _install(wish: Wish, starter: Starter, fetch: Fetch) -> str:
                 f"The installer {wish.installer} failed and what it made in {prefix} is removed: {problem}"
                 f"{'. The disk is full there or in the folder for temporary files; make room.' if full else ''}"
             )
-        return moved_to
+        _remove_cut_off(prefix)
+        return moved_to if moved_to and Path(moved_to).exists() else ""
 
 
 def _move_aside(prefix: Path) -> str:
     if not prefix.exists():
         return ""
-    target = prefix.with_name(f"{prefix.name}.cut-off-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+    target = prefix.with_name(f"{prefix.name}.cut-off-{time.strftime(_CUT_OFF_TIME, time.gmtime())}")
     prefix.rename(target)
     return str(target)
+
+
+def _remove_cut_off(prefix: Path) -> None:
+    """Remove what installers that were cut off have made; one with environments in it was in use, and stays."""
+    for folder in prefix.parent.glob(f"{prefix.name}.cut-off-*"):
+        environments = folder / "envs"
+        used = environments.is_dir() and any(entry.is_dir() for entry in environments.iterdir())
+        if _CUT_OFF.fullmatch(folder.name[len(prefix.name) :]) and not folder.is_symlink() and not used:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(target: Path, text: str) -> None:

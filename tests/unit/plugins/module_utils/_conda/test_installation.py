@@ -217,14 +217,27 @@ def test_an_installer_that_ends_well_without_conda_is_not_believed(tmp_path: Pat
 def test_an_installation_that_was_cut_off_is_moved_aside_and_made_again(tmp_path: Path) -> None:
     wanted = wish(tmp_path)
     # Even one whose conda runs already: other packages may be missing.
-    fill(wanted.prefix, {"bin/conda": CONDA, "conda-meta/history": "", "witness": "kept"})
+    fill(wanted.prefix, {"bin/conda": CONDA, "conda-meta/history": "", "envs/mine/witness": "kept"})
     mark_of(wanted.prefix).write_text("4711\n")
     assert look(wanted.prefix, start(())).state == CUT_OFF
     outcome = run(wanted)
     assert outcome.action == "install"
-    assert (Path(outcome.moved_to) / "witness").read_text() == "kept"
-    assert not (wanted.prefix / "witness").exists()
+    assert (Path(outcome.moved_to) / "envs/mine/witness").read_text() == "kept"
+    assert not (wanted.prefix / "envs/mine").exists()
     assert run(wanted).action == "none"
+
+
+def test_what_was_cut_off_is_removed_once_an_installer_succeeds(tmp_path: Path) -> None:
+    wanted = wish(tmp_path)
+    fill(wanted.prefix, {"pkgs/half": "", "envs/.conda_envs_dir_test": ""})
+    before, theirs = (
+        wanted.prefix.with_name(f"{wanted.prefix.name}.cut-off-{end}") for end in ("20261121T021500", "x")
+    )
+    before.mkdir()
+    theirs.mkdir()
+    mark_of(wanted.prefix).write_text("4711\n")
+    assert run(wanted).moved_to == ""
+    assert sorted(entry.name for entry in wanted.prefix.parent.iterdir() if "cut-off" in entry.name) == [theirs.name]
 
 
 def test_an_installer_at_work_is_seen_and_waited_for_with_a_bound(tmp_path: Path) -> None:
