@@ -52,16 +52,16 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverWishError, question
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverRequestError, question
 
 
 def driver_problems(facts: Mapping[str, Any], host: str, wishes: Mapping[str, Any], gpus: int) -> list[str]:
     """See DOCUMENTATION."""
     try:
         asked = question(facts, host, wishes)
-    except DriverWishError as error:
+    except DriverRequestError as error:
         raise AnsibleFilterError(str(error)) from error
-    return asked.node.unproven(asked.wishes, int(gpus))
+    return asked.node.unproven(asked.request, asked.rules, int(gpus))
 
 
 class FilterModule:

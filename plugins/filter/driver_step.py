@@ -54,14 +54,14 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.decision import decide
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverWishError, question
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverRequestError, question
 
 
 def driver_step(facts: Mapping[str, Any], host: str, wishes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """See DOCUMENTATION."""
     try:
         return decide(question(facts, host, wishes or {})).plain()
-    except DriverWishError as error:
+    except DriverRequestError as error:
         raise AnsibleFilterError(str(error)) from error
 
 

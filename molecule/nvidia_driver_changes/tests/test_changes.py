@@ -163,7 +163,7 @@ def later(tmp_path_factory, allowed):
 
 
 def test_a_driver_that_may_not_be_changed_is_refused_with_what_it_lacks(refusals):
-    said = "node4 has the driver 535.183.01; 580.65.06 or newer is wished. nvidia_driver_manage is false for node4"
+    said = "node4 has the driver 535.183.01, but it must be 580.65.06 or newer. nvidia_driver_manage is false for node4"
     assert refusals[0].refused(H100, said), refusals[0].output
 
 

@@ -1,27 +1,26 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What has to happen to the driver of one node: facts + wishes -> a step with its reason, or why it cannot be.
+"""What has to happen to the driver of one node: facts + request -> a step with its reason, or why it cannot be.
 
-Pure functions over plain values. A driver that does what is wished is left alone, whoever installed it. All that stands
-against a change is said before anything changes.
+Pure functions over plain values. A sufficient driver is left alone, whoever installed it. All that stands against a
+change is said before anything changes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import digits_of
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver import packages as table
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.choice import Fault, conflict, target, unfit
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.node import Node
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.packages import SOURCES, Driver, Rows, System
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Wishes, satisfies, unreadable
-
-# From this branch on NVIDIA's own packages take the open kernel modules where a GPU runs with either.
-_OPEN_SINCE = 560
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Request, unreadable
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -61,40 +60,56 @@ class Step:
 class Question:
     """One node with all that its driver depends on.
 
-    :ivar rows: data/driver_packages.yml. drivers: data/drivers.yml.
+    :ivar rules: what its GPUs ask of a driver. rows: data/driver_packages.yml.
     """
 
     node: Node
     system: System
-    wishes: Wishes
+    request: Request
+    rules: Rules
     rows: Rows
-    drivers: Mapping[str, Any]
     problems: list[str] = field(default_factory=list)
 
 
 def decide(question: Question) -> Step:
     """The step for one node."""
-    node, wishes = question.node, question.wishes
-    problems = unreadable(node.host, wishes)
-    lacks = node.lacks(wishes) if node.gpus and not problems else []
-    elsewhere = node.belongs_elsewhere()
-    if lacks and wishes.manage and elsewhere:
-        problems = [f"{' '.join(lacks)} {elsewhere}"]
-    elif lacks and wishes.manage:
-        return _change(question, Step("", " ".join(lacks), fabric=node.wants_fabric(wishes), gpus=len(node.gpus)))
-    elif lacks:
-        problems = [
-            f"{' '.join(lacks)} nvidia_driver_manage is false for {node.host}, so its driver is left alone; have it "
-            "changed, or let this role do it."
-        ]
-    kept = f"keeps its driver {node.loaded}, which does what is wished" if node.gpus else "has no GPU of NVIDIA"
-    return Step("none", " ".join(lacks) or f"{node.host} {kept}.", problems)
+    node, request = question.node, question.request
+    problems = unreadable(node.host, request) or _sentences(question, conflict(question.rules))
+    lacks = node.lacks(request, question.rules) if node.gpus and not problems else []
+    if lacks and request.manage and not node.belongs_elsewhere():
+        return _change(question, Step("", " ".join(lacks), fabric=node.wants_fabric(request), gpus=len(node.gpus)))
+    if lacks:
+        problems = [f"{' '.join(lacks)} {_left_alone(question)}"]
+    return Step("none", " ".join(lacks) or _kept(question), problems)
+
+
+def _kept(question: Question) -> str:
+    node = question.node
+    if not node.gpus:
+        return f"{node.host} has no GPU of NVIDIA."
+    unmet = question.request.unmet(str(node.loaded), node.flavour)
+    why = f"although {unmet}, since nvidia_driver_manage is false" if unmet else "which is sufficient"
+    return f"{node.host} keeps its driver {node.loaded}, {why}."
+
+
+def _left_alone(question: Question) -> str:
+    """Why a driver that is not sufficient cannot be changed."""
+    node = question.node
+    if question.request.manage:
+        return node.belongs_elsewhere()
+    return (
+        f"nvidia_driver_manage is false for {node.host}, so its driver is left alone; change it by hand, or set "
+        "nvidia_driver_manage to true."
+    )
+
+
+def _sentences(question: Question, faults: Sequence[Fault]) -> list[str]:
+    return [f"{fault.text.replace('{hosts}', question.node.host)}." for fault in faults]
 
 
 def _change(question: Question, blank: Step) -> Step:
-    node, wishes = question.node, question.wishes
-    fits = node.library and not _unfit(question, table.branch_of("", node.library), node.flavour)
-    if fits and satisfies(node.library, wishes) and not node.other_flavour(wishes) and not node.broken:
+    node = question.node
+    if node.library and not unfit(question.rules, question.request, node.library, node.flavour) and not node.broken:
         if blank.fabric and node.fabric_version != node.library:
             return _fabric_alone(question, blank)
         if node.built == node.library or node.compiled:
@@ -108,7 +123,7 @@ def _reload(question: Question, blank: Step) -> Step:
     # A module of DKMS that is loaded shows that the firmware knows its key.
     if _secure(question) and not node.loaded and node.compiled:
         branch = table.branch_of("", str(node.library))
-        if question.wishes.source == "auto" and table.signed(
+        if question.request.source == "auto" and table.signed(
             question.rows, question.system, branch, node.flavour or "proprietary"
         ):
             return _installation(question, blank)
@@ -143,92 +158,30 @@ def _fabric_alone(question: Question, blank: Step) -> Step:
 
 
 def _installation(question: Question, blank: Step) -> Step:
-    wishes = question.wishes
-    branch = table.branch_of("", wishes.version) or wishes.branch or str(question.drivers["default"])
-    flavour = _flavour(question, branch)
-    source = "" if question.problems else _source(question, branch, flavour)
-    step = replace(blank, action="install", source=source, branch=branch, version=wishes.version, flavour=flavour)
+    wanted = target(question.rules, question.request)
+    question.problems.extend(_sentences(question, wanted.faults))
+    source = "" if question.problems else _source(question, wanted.branch, wanted.flavour)
+    step = replace(
+        blank, action="install", source=source, branch=wanted.branch, version=wanted.version, flavour=wanted.flavour
+    )
     if not question.problems:
         step = _by_runfile(question, step) if source == "runfile" else _by_packages(question, step)
     return replace(step, problems=question.problems)
 
 
-def _flavour(question: Question, branch: str) -> str:
-    """The flavour of the kernel modules; what speaks against it, or against the branch, goes to the problems."""
-    node, wished = question.node, question.wishes.flavour
-    closed, opened = _only(question, "unsupported"), _only(question, "required")
-    if closed and opened:
-        question.problems.append(
-            f"{node.host} has GPUs that no single driver runs: {listed(closed)} needs the proprietary kernel modules, "
-            f"{listed(opened)} the open ones; take one kind out."
-        )
-    elif closed and wished == "open":
-        question.problems.append(
-            f"The open kernel modules do not run the {listed(closed)} GPUs of {node.host}; set "
-            "nvidia_driver_flavour to auto."
-        )
-    elif opened and wished == "proprietary":
-        question.problems.append(
-            f"Only the open kernel modules run the {listed(opened)} GPUs of {node.host}; set nvidia_driver_flavour to "
-            "auto."
-        )
-    for row in question.drivers["architectures"]:
-        question.problems.extend(_branch_faults(question, row, branch))
-    if wished != "auto":
-        return wished
-    return "open" if not closed and (opened or int(branch) >= _OPEN_SINCE) else "proprietary"
-
-
-def _only(question: Question, kind: str) -> list[str]:
-    """The node's architectures for which the open kernel modules are of a kind: unsupported, allowed or required."""
-    rows = question.drivers["kernel_modules"]
-    those = {str(name) for row in rows if row["open"] == kind for name in row["architectures"]}
-    return [name for name in question.node.architectures if name in those]
-
-
-def _unfit(question: Question, branch: str, flavour: str | None) -> bool:
-    """Whether a driver does not know the node's GPUs, so that loading it again would change nothing."""
-    wrong = {"open": "unsupported", "proprietary": "required"}.get(flavour or "")
-    known = question.drivers["architectures"]
-    return bool(wrong and _only(question, wrong)) or any(_branch_faults(question, row, branch) for row in known)
-
-
-def _branch_faults(question: Question, row: Mapping[str, Any], branch: str) -> list[str]:
-    """One sentence for each end of a row's branches that a branch lies beyond."""
-    architecture, capability = row["architecture"], row.get("capability")
-    gpus = [gpu for gpu in question.node.gpus if gpu.get("architecture") == architecture]
-    if capability:
-        gpus = [gpu for gpu in gpus if gpu.get("compute_capability") == capability]
-    if not gpus:
-        return []
-    found = []
-    name, host = gpus[0].get("name") or architecture, question.node.host
-    last, first = row.get("last_branch"), row.get("first_branch")
-    if last and int(branch) > int(last):
-        found.append(
-            f"Branch {branch} no longer runs {architecture} GPUs ({name} on {host}); {last} is the last one that does."
-        )
-    if first and int(branch) < int(first):
-        found.append(
-            f"Branch {branch} does not run {architecture} GPUs yet ({name} on {host}); {first} is the first one that "
-            "does."
-        )
-    return found
-
-
 def _source(question: Question, branch: str, flavour: str) -> str:
-    wished = question.wishes.source
+    source = question.request.source
     if not _secure(question):
-        return "cuda_repository" if wished == "auto" else wished
-    if wished == "auto":
-        wished = table.signed(question.rows, question.system, branch, flavour)
-    if not wished or table.packages(question.rows, question.system, Driver(wished, branch, flavour, True)) is None:
+        return "cuda_repository" if source == "auto" else source
+    if source == "auto":
+        source = table.signed(question.rows, question.system, branch, flavour)
+    if not source or table.packages(question.rows, question.system, Driver(source, branch, flavour, True)) is None:
         question.problems.append(_unsigned(question, branch, flavour))
-    return wished
+    return source
 
 
 def _secure(question: Question) -> bool:
-    return question.node.secure_boot and not question.wishes.own_key
+    return question.node.secure_boot and not question.request.own_key
 
 
 def _unsigned(question: Question, branch: str, flavour: str) -> str:
@@ -247,7 +200,7 @@ def _by_runfile(question: Question, step: Step) -> Step:
     node, problems = question.node, question.problems
     if not step.version:
         problems.append(f"A runfile holds one version; set nvidia_driver_version for {node.host}.")
-    if not digits_of(question.wishes.runfile_checksum):
+    if not digits_of(question.request.runfile_checksum):
         problems.append(
             f"The runfile for {node.host} is not run without its SHA-256 sum; set nvidia_driver_runfile_checksum to "
             "its 64 hexadecimal digits."
@@ -265,18 +218,18 @@ def _by_runfile(question: Question, step: Step) -> Step:
 
 
 def _by_packages(question: Question, step: Step) -> Step:
-    node, system, wishes = question.node, question.system, question.wishes
+    node, system, request = question.node, question.system, question.request
     driver = Driver(step.source, step.branch, step.flavour, _secure(question))
     chosen = table.packages(question.rows, system, driver)
     if chosen is None:
         question.problems.append(_unavailable(question, driver))
         return step
-    if node.runfile and not wishes.remove_runfile:
+    if node.runfile and not request.remove_runfile:
         question.problems.append(
             f"NVIDIA's installer has left the driver {node.runfile} on {node.host}, and packages over it would leave "
             "two drivers; run 'nvidia-uninstall --silent' there, or set nvidia_driver_remove_runfile to true."
         )
-    install = list(wishes.packages or chosen.install)
+    install = list(request.packages or chosen.install)
     if step.fabric:
         fabric = table.fabric_manager(question.rows, system, replace(driver, secure_boot=False), node.architectures)
         if not fabric:
@@ -291,7 +244,7 @@ def _by_packages(question: Question, step: Step) -> Step:
         step,
         headers=[] if node.broken else compiled,
         # Nothing goes in before what is there by half has gone: then the headers come with the rest.
-        install=[*(compiled if node.broken else []), *_specs(install, "" if wishes.packages else keep), *halves],
+        install=[*(compiled if node.broken else []), *_specs(install, "" if request.packages else keep), *halves],
         remove=removed,
         stream=chosen.stream,
         keep=keep,
@@ -300,7 +253,7 @@ def _by_packages(question: Question, step: Step) -> Step:
 
 
 def _taken_along(node: Node, step: Step, named: Sequence[str]) -> list[str]:
-    """Packages of the branch that a wished version moves by name, since a metapackage is content with newer ones."""
+    """Packages of the branch that a requested version moves by name, since a metapackage is content with newer ones."""
     if not step.version:
         return []
     mine = {

@@ -13,7 +13,8 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostva
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.decision import Question
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.node import Node
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.packages import System
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Request
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.rules import rules_of
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 
 _NEEDED = {
@@ -24,34 +25,36 @@ _NEEDED = {
 }
 
 
-class DriverWishError(ValueError):
-    """Facts are missing, or a wish is none; the text is a sentence for the user."""
+class DriverRequestError(ValueError):
+    """Facts are missing, or a request is none; the text is a sentence for the user."""
 
 
-def question(facts: Mapping[str, Any], host: str, wishes: Mapping[str, Any]) -> Question:
+def question(facts: Mapping[str, Any], host: str, given: Mapping[str, Any]) -> Question:
     """What is asked about one node.
 
-    :param facts: ansible_facts. wishes: name -> value, by the fields of L(Wishes).
-    :raises DriverWishError: there is too little to decide by.
+    :param facts: ansible_facts. given: name -> value, by the fields of Request.
+    :raises DriverRequestError: there is too little to decide by.
     """
     gpus = plain(facts.get("fromzero_gpus"))
     missing = [name for name in _NEEDED.values() if name not in facts]
     if missing or not isinstance(gpus, dict) or "driver" not in gpus:
         lacking = [*missing, *([] if isinstance(gpus, dict) and "driver" in gpus else ["fromzero_gpus"])]
-        raise DriverWishError(
+        raise DriverRequestError(
             f"The facts {', '.join(lacking)} of {host} are needed to decide on its driver; let the play gather them "
             "(gather_facts, gather_subset min) and run fromzero.deepspeed.gpu_info."
         )
-    known = {field.name: field.type for field in fields(Wishes)}
-    for name in wishes:
+    known = {field.name: field.type for field in fields(Request)}
+    for name in given:
         if name not in known:
-            raise DriverWishError(f"'{name}' is no wish for a driver; those are {', '.join(known)}.")
+            raise DriverRequestError(f"'{name}' is no request for a driver; those are {', '.join(known)}.")
+    request = Request(**{name: _value(known[name], plain(value)) for name, value in given.items()})
+    node = Node(host, gpus)
     return Question(
-        Node(host, gpus),
+        node,
         System(**{ours: str(facts[theirs]) for ours, theirs in _NEEDED.items()}),
-        Wishes(**{name: _value(known[name], plain(value)) for name, value in wishes.items()}),
+        request,
+        rules_of(node.kinds, str(facts.get("architecture", "x86_64")), request.bound),
         rows("driver_packages"),
-        rows("drivers"),
     )
 
 

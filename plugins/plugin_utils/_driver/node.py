@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A node's driver as it is, held against what is wished: one sentence for each lack, before a change and after it."""
+"""A node's driver compared with what is requested: one sentence for each lack, before a change and after it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver_packages import carried
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Wishes, satisfies
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.choice import unfit
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Request
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.rules import Gpu, Rules
 
 _NVIDIA = "nvidia"
 # The profile at the end of a virtual GPU's name: NVIDIA A40-8Q, GRID A100-2-10C.
@@ -45,6 +47,13 @@ class Node:
         self.fabric_active: bool | None = manager.get("active")
 
     @property
+    def kinds(self) -> list[Gpu]:
+        """The GPUs, as rules about drivers tell them apart."""
+        names = ("name", "architecture", "compute_capability")
+        every = [[str(gpu[name]) if gpu.get(name) else None for name in names] for gpu in self.gpus]
+        return [Gpu(_NVIDIA, name or f"{kind or 'unknown'} GPU", kind, own) for name, kind, own in every]
+
+    @property
     def compiled(self) -> bool:
         """Whether DKMS has the source of the modules that belong to the libraries, so that it can make them again."""
         sources = (package for package in self.packages if re.search(r"dkms|akmod", str(package["name"])))
@@ -70,23 +79,19 @@ class Node:
             )
         return ""
 
-    def wants_fabric(self, wishes: Wishes) -> bool:
+    def wants_fabric(self, request: Request) -> bool:
         """Whether this node needs a fabric manager."""
-        if wishes.fabric_manager == "auto":
+        if request.fabric_manager == "auto":
             return int(self.facts.get("nvswitch") or 0) > 0 and not self.lent
-        return wishes.fabric_manager == "always"
-
-    def other_flavour(self, wishes: Wishes) -> bool:
-        """Whether modules of the flavour that is not wished are loaded."""
-        return wishes.flavour != "auto" and self.flavour is not None and self.flavour != wishes.flavour
+        return request.fabric_manager == "always"
 
     def described(self) -> str:
         """The GPUs, counted by name."""
         counted = Counter(str(gpu.get("name") or gpu.get("pci_id") or "unknown") for gpu in self.gpus)
         return ", ".join(f"{count} x {name}" for name, count in counted.items())
 
-    def lacks(self, wishes: Wishes) -> list[str]:
-        """One sentence for each way in which the driver that runs is not the wished one."""
+    def lacks(self, request: Request, rules: Rules) -> list[str]:
+        """One sentence for each way in which the driver that runs is not sufficient."""
         if not self.loaded and not self.library:
             return [f"{self.host} has no driver for its GPUs ({self.described()})."]
         found = []
@@ -99,16 +104,15 @@ class Node:
             found.append(f"The driver {self.library} is installed on {self.host}, but its kernel module is not loaded.")
         elif not self.library:
             found.append(f"The kernel of {self.host} runs the NVIDIA module {self.loaded}, but its libraries are gone.")
-        version = self.library or self.loaded
-        if not satisfies(version, wishes):
-            found.append(f"{self.host} has the driver {version}; {wishes} is wished.")
-        if self.other_flavour(wishes):
-            found.append(f"{self.host} runs the {self.flavour} kernel modules; the {wishes.flavour} ones are wished.")
+        version = str(self.library or self.loaded)
+        found += [
+            f"{self.host} has the driver {version}, but {why}." for why in unfit(rules, request, version, self.flavour)
+        ]
         if self.broken:
-            found.append(f"Packages are installed by half on {self.host}: {', '.join(self.broken)}.")
+            found.append(f"Packages are half installed on {self.host}: {', '.join(self.broken)}.")
         if not found and self.error:
             found.append(f"The driver of {self.host} does not answer: {self.error}")
-        return [*found, *(self._fabric_lacks() if self.wants_fabric(wishes) else [])]
+        return [*found, *(self._fabric_lacks() if self.wants_fabric(request) else [])]
 
     def _fabric_lacks(self) -> list[str]:
         if not self.fabric_version:
@@ -120,14 +124,14 @@ class Node:
             ]
         return [f"The fabric manager of {self.host} does not run."] if self.fabric_active is False else []
 
-    def unproven(self, wishes: Wishes, gpus: int) -> list[str]:
+    def unproven(self, request: Request, rules: Rules, gpus: int) -> list[str]:
         """One sentence for each way in which a driver that was changed does not do yet what it should.
 
         :param gpus: how many GPUs there were before.
         """
         if self.facts.get("source") != "nvidia-smi":
             return [f"The driver of {self.host} does not answer: {self.error or 'there is no nvidia-smi.'}"]
-        found = self.lacks(wishes)
+        found = self.lacks(request, rules)
         if len(self.gpus) != gpus:
             found.append(
                 f"The driver of {self.host} sees {len(self.gpus)} of {gpus} GPUs; its kernel says why (dmesg, lines "

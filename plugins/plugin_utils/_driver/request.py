@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wished of a node's driver, and whether a version is one that is wished. Pure functions over plain values."""
+"""What is requested of a node's driver, and whether a driver is what is requested. Pure functions over plain values."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.packages import branch_of
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import major, numbers
 
 _FORMS = (
     ("nvidia_driver_branch", "branch", r"\d{3}", "a branch such as 580"),
@@ -19,11 +18,11 @@ _FORMS = (
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What is wished of a driver; an empty text is no wish.
+class Request:
+    """What is requested of a driver; an empty text requests nothing.
 
     :ivar manage: whether the node's driver may be changed at all.
-    :ivar least: a driver at least this new does, where neither branch nor version is wished.
+    :ivar least: the oldest version that is sufficient, where neither branch nor version is requested.
     :ivar flavour: auto, open or proprietary. source: auto, cuda_repository, distribution or runfile.
     :ivar packages: names that take the place of those of the table.
     :ivar fabric_manager: auto, always or never.
@@ -43,35 +42,34 @@ class Wishes:
     remove_runfile: bool = False
     runfile_checksum: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def bound(self) -> str:
+        """The oldest version that is sufficient; one of another branch says nothing about what is requested."""
         if self.version:
-            return self.version
-        return f"the branch {self.branch}" if self.branch else f"{self.least} or newer"
+            return ""
+        return self.least if not self.branch or major(self.least) == self.branch else ""
+
+    def unmet(self, version: str, flavour: str | None) -> str:
+        """The variable that a driver does not satisfy, and its value; empty where it satisfies all."""
+        if self.version and numbers(version) != numbers(self.version):
+            return f"nvidia_driver_version asks for {self.version}"
+        if self.branch and major(version) != self.branch:
+            return f"nvidia_driver_branch asks for {self.branch}"
+        if self.flavour != "auto" and flavour and flavour != self.flavour:
+            return f"nvidia_driver_flavour asks for the {self.flavour} kernel modules"
+        return ""
 
 
-def satisfies(version: str | None, wishes: Wishes) -> bool:
-    """Whether a version is one that is wished."""
-    if not version:
-        return False
-    if wishes.version:
-        return numbers(version) == numbers(wishes.version)
-    if wishes.branch and branch_of("", version) != wishes.branch:
-        return False
-    # A bound that is of another branch says nothing about this one.
-    bound = not wishes.branch or branch_of("", wishes.least) == wishes.branch
-    return not bound or numbers(version) >= numbers(wishes.least)
-
-
-def unreadable(host: str, wishes: Wishes) -> list[str]:
-    """One sentence for each wish that cannot be read, or that contradicts another one."""
+def unreadable(host: str, request: Request) -> list[str]:
+    """One sentence for each part of a request that cannot be read, or that contradicts another one."""
     found = []
     for variable, name, pattern, example in _FORMS:
-        value = getattr(wishes, name)
+        value = getattr(request, name)
         if value and not re.fullmatch(pattern, value):
             found.append(f"{variable} is '{value}' for {host}; it must be {example}.")
-    if not found and wishes.branch and wishes.version and not wishes.version.startswith(f"{wishes.branch}."):
+    if not found and request.branch and request.version and not request.version.startswith(f"{request.branch}."):
         found.append(
-            f"nvidia_driver_version {wishes.version} is not of nvidia_driver_branch {wishes.branch}, both of which are "
-            f"set for {host}; set one of them."
+            f"nvidia_driver_version {request.version} is not of nvidia_driver_branch {request.branch}, both of which "
+            f"are set for {host}; set one of them."
         )
     return found

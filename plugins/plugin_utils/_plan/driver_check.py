@@ -9,14 +9,14 @@ from dataclasses import fields
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.decision import decide
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverWishError, question
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Wishes
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverRequestError, question
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Request
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.cluster_variables import resolve
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import Node
 
 _PREFIX = "nvidia_driver_"
 # The role's variables that its decision hangs on.
-VARIABLES = tuple(f"{_PREFIX}{field.name}" for field in fields(Wishes))
+VARIABLES = tuple(f"{_PREFIX}{field.name}" for field in fields(Request))
 
 
 def refusals(node: Node, planned: Mapping[str, Any], least: str, values: Mapping[str, Any]) -> list[str]:
@@ -37,5 +37,5 @@ def refusals(node: Node, planned: Mapping[str, Any], least: str, values: Mapping
     given = {name.removeprefix(_PREFIX): values[name] for name in VARIABLES if name in values}
     try:
         return list(decide(question(node.facts, node.name, {**of_plan, **given})).problems)
-    except DriverWishError as error:
+    except DriverRequestError as error:
         return [str(error)]

@@ -9,17 +9,20 @@ from dataclasses import replace
 from itertools import combinations
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import named
-from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import major, numbers
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.choice import Choice, choose
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Request
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.rules import rules_of
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     bf16,
     gfx,
     kernels,
+    least_driver,
     runs,
     torches,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.candidates import Candidate
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.constraints import Wishes
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.driver import Decision, decide
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.node_groups import Group
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.sentences import Remark, merged
@@ -82,16 +85,32 @@ def _vendor(group: Group, accelerator: str) -> Iterator[Remark]:
         yield Remark("accelerator", text)
 
 
-def judge(candidate: Candidate, group: Group, wishes: Wishes, accelerator: str) -> tuple[list[Remark], Decision]:
+def _request(group: Group, wishes: Wishes) -> Request:
+    """What is requested of the driver of nodes that are alike; their own request goes before that for all."""
+    version = group.version or ("" if group.branch else wishes.driver_version)
+    branch = major(version) if version else group.branch or wishes.driver_branch
+    return Request(group.manage, branch, version, flavour=group.flavour or "auto")
+
+
+def choice_of(candidate: Candidate, group: Group, wishes: Wishes) -> Choice:
+    """What becomes of the driver of nodes with a candidate; any toolkit of torch's major needs no newer driver."""
+    gpus = group.of("cuda")
+    if not gpus:
+        return Choice("none", "it has no NVIDIA GPU", group.driver.now)
+    cuda = candidate.torch_cuda or ""
+    return choose(rules_of(gpus, group.machine, least_driver(cuda), cuda), group.driver, _request(group, wishes))
+
+
+def judge(candidate: Candidate, group: Group, wishes: Wishes, accelerator: str) -> tuple[list[Remark], Choice]:
     """What nodes that are alike have against a candidate, and what becomes of their driver with it."""
     found = [*_vendor(group, accelerator), *_wheels(candidate, group)]
-    decision = Decision("none", "the cluster computes on CPUs" if accelerator == "cpu" else "it has no NVIDIA GPU")
+    decision = Choice("none", "the cluster computes on CPUs" if accelerator == "cpu" else "it has no NVIDIA GPU")
     if accelerator == "cuda":
         found += _kernels(candidate, group)
         if wishes.bf16:
             found += _bf16(group)
-        decision = decide(group, wishes, candidate.torch_cuda or "")
-        found += decision.faults
+        decision = choice_of(candidate, group, wishes)
+        found += [Remark(fault.subject, fault.text) for fault in decision.faults]
     elif accelerator == "rocm":
         found += _gfx(candidate, group)
     return [replace(remark, hosts=group.hosts) for remark in found], decision
@@ -99,7 +118,7 @@ def judge(candidate: Candidate, group: Group, wishes: Wishes, accelerator: str) 
 
 def judged(
     candidate: Candidate, groups: Sequence[Group], wishes: Wishes, accelerator: str
-) -> tuple[list[Remark], list[Decision]]:
+) -> tuple[list[Remark], list[Choice]]:
     """As judge(), for all groups, with what the wishes have against the candidate."""
     each = [judge(candidate, group, wishes, accelerator) for group in groups]
     remarks = [*candidate.faults, *(remark for found, _decision in each for remark in found)]

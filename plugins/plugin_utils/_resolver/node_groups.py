@@ -11,47 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._gpu.driver_packages import carried
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.choice import State
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.rules import FLAVOURS, Gpu
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.constraints import read
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.sentences import Remark, merged
 
-FLAVOURS = ("open", "proprietary")
 _VERSION = re.compile(r"\d+(\.\d+)+")
 _VENDORS = {"cuda": "nvidia", "rocm": "amd"}
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One kind of GPU; what is not known is none. For AMD the capability is the gfx name."""
-
-    vendor: str
-    name: str
-    architecture: str | None
-    capability: str | None
-
-
-@dataclass(frozen=True)
-class Driver:
-    """What there is of a driver. module: whether the running kernel has its module, none where unknown."""
-
-    loaded: str | None = None
-    library: str | None = None
-    flavour: str | None = None
-    module: bool | None = None
-
-    @property
-    def now(self) -> str | None:
-        """What runs, or would."""
-        return self.loaded or self.library
-
-    @property
-    def settled(self) -> str | None:
-        """What runs once the module is that of the libraries."""
-        return self.library or self.loaded
-
-    @property
-    def parted(self) -> bool:
-        """Whether the loaded module is not that of the libraries, with which nothing computes."""
-        return bool(self.loaded and self.library and self.loaded != self.library)
 
 
 @dataclass(frozen=True)
@@ -59,7 +25,7 @@ class Group:
     """Nodes that are alike. gpus: each kind once, with how many a node has."""
 
     gpus: tuple[tuple[Gpu, int], ...] = ()
-    driver: Driver = field(default_factory=Driver)
+    driver: State = field(default_factory=State)
     machine: str = "x86_64"
     glibc: str | None = None
     system: str = ""
@@ -114,13 +80,13 @@ def _packaged(packages: Sequence[Any]) -> str | None:
     return next((version for package in packages if (version := carried(_mapping(package)))), None)
 
 
-def _driver(value: Mapping[str, Any]) -> Driver:
+def _driver(value: Mapping[str, Any]) -> State:
     loaded, library = _version(value.get("loaded")), _version(value.get("library"))
     built = _version(_mapping(value.get("built")).get("version"))
     if not loaded and not library:
         library = _packaged(_sequence(value.get("packages"))) or built
     module = built == (library or loaded) if isinstance(value.get("built"), Mapping) else None
-    return Driver(loaded, library, _text(value.get("flavour")).lower() or None, module)
+    return State(loaded, library, _text(value.get("flavour")).lower() or None, module)
 
 
 def _wish(node: Mapping[str, Any], name: str) -> str:

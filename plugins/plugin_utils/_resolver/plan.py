@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.choice import Choice
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import COMPANIONS, left_out
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apex_row,
@@ -18,7 +19,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.vers
     least_driver,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.candidates import Candidate
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.driver import Decision
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.node_groups import Group
 
 
@@ -46,7 +46,7 @@ def _cuda(candidate: Candidate, wanted: Sequence[str]) -> dict[str, Any] | None:
     }
 
 
-def _driver(candidate: Candidate, decisions: Iterable[Decision]) -> dict[str, Any]:
+def _driver(candidate: Candidate, decisions: Iterable[Choice]) -> dict[str, Any]:
     changed = {decision.branch for decision in decisions if decision.action in ("install", "upgrade")}
     least = least_driver(candidate.torch_cuda or "")
     return {
@@ -56,7 +56,7 @@ def _driver(candidate: Candidate, decisions: Iterable[Decision]) -> dict[str, An
     }
 
 
-def _node(group: Group, decision: Decision, accelerator: str) -> dict[str, Any]:
+def _node(group: Group, decision: Choice, accelerator: str) -> dict[str, Any]:
     driver = {
         "now": decision.now,
         "then": decision.then,
@@ -70,7 +70,7 @@ def _node(group: Group, decision: Decision, accelerator: str) -> dict[str, Any]:
 
 
 def plan(
-    candidate: Candidate, accelerator: str, decided: Sequence[tuple[Group, Decision]], everyone: Sequence[str]
+    candidate: Candidate, accelerator: str, decided: Sequence[tuple[Group, Choice]], everyone: Sequence[str]
 ) -> dict[str, Any]:
     """See the filter resolve_stack."""
     on_cuda = accelerator == "cuda"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.choice import Choice
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     accelerator_of,
     least_driver,
@@ -16,7 +17,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.vers
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.candidates import Candidate, candidates
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.checks import gpus_apart, judge, judged
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.constraints import Wishes
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.driver import Decision
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.node_groups import Group, vendors
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.reader import VARIABLES
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.sentences import Remark
@@ -28,7 +28,7 @@ class Outcome:
 
     accelerator: str
     candidate: Candidate | None
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Choice, ...]
     faults: tuple[Remark, ...]
 
 

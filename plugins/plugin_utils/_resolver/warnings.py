@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.lists import listed, named
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._text.versions import numbers
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.choice import Choice
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.torch import COMPANIONS, left_out
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.versions import (
     apexes,
@@ -19,7 +20,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.vers
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.candidates import Candidate
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.constraints import Wishes
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.driver import Decision
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.node_groups import Group
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.plan import capabilities
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.reader import VARIABLES
@@ -27,7 +27,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.searc
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._resolver.sentences import Remark, merged, sentence
 
 
-def _of_driver(candidate: Candidate, group: Group, decision: Decision, today: str) -> Iterator[str]:
+def _of_driver(candidate: Candidate, group: Group, decision: Choice, today: str) -> Iterator[str]:
     """What a driver lacks that stays, or is asked for."""
     if decision.action == "none" or not decision.then or not decision.branch:
         return
@@ -98,7 +98,7 @@ def _of_all(candidate: Candidate, wishes: Wishes, groups: Sequence[Group], accel
         )
 
 
-def _of_wish(wishes: Wishes, group: Group, decision: Decision) -> Iterator[str]:
+def _of_wish(wishes: Wishes, group: Group, decision: Choice) -> Iterator[str]:
     """A wish for the driver that nodes do not follow, since it may not be touched there."""
     asked = group.version or group.branch or wishes.driver_version or wishes.driver_branch
     if not group.manage and decision.then and asked and asked not in (decision.then, decision.branch):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.decision import Step, decide
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverWishError, question
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Wishes, satisfies
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.facts import DriverRequestError, question
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.request import Request
 
 DEBIAN = {
     "distribution": "Debian",
@@ -342,12 +342,30 @@ REFUSED = [
         DEBIAN,
         "has no driver for its GPUs (1 x NVIDIA A",
     ),
-    ("two kinds", gpus_of(V100S, B200), {}, DEBIAN, "no single driver runs"),
-    ("open on Volta", gpus_of(V100S), {"flavour": "open"}, DEBIAN, "do not run the Volta GPUs"),
-    ("closed on Blackwell", gpus_of(B200), {"flavour": "proprietary"}, DEBIAN, "Only the open kernel modules run"),
-    ("Volta after 580", gpus_of(V100S), {"branch": "590"}, DEBIAN, "580 is the last one that does"),
-    ("Kepler after 470", gpus_of(K80), {}, DEBIAN, "470 is the last one that does"),
-    ("Blackwell before 570", gpus_of(B200), {"branch": "550"}, DEBIAN, "570 is the first one that does"),
+    ("two kinds", gpus_of(V100S, B200), {}, DEBIAN, "a kernel loads one kind"),
+    (
+        "open on Volta",
+        gpus_of(V100S),
+        {"flavour": "open"},
+        DEBIAN,
+        "nvidia_driver_flavour is open on node1, and its GPUs run only with the proprietary kernel modules",
+    ),
+    (
+        "closed on Blackwell",
+        gpus_of(B200),
+        {"flavour": "proprietary"},
+        DEBIAN,
+        "its GPUs run only with the open kernel modules; set it to auto.",
+    ),
+    ("Volta after 580", gpus_of(V100S), {"branch": "590"}, DEBIAN, "580 is the last branch for Tesla V100S"),
+    (
+        "Kepler after 470",
+        gpus_of(K80),
+        {},
+        DEBIAN,
+        "470 is the last branch for Tesla K80, and it must be 580.65.06 or newer",
+    ),
+    ("Blackwell before 570", gpus_of(B200), {"branch": "550"}, DEBIAN, "NVIDIA B200 needs 570 or newer"),
     ("Debian's archive", gpus_of(A100), {"source": "distribution"}, DEBIAN, "has the branch 535 and no other"),
     (
         "RHEL's archive",
@@ -465,34 +483,46 @@ def test_all_that_stands_against_a_wish_is_said_at_once():
 
 
 @pytest.mark.parametrize(
-    ("version", "wishes", "does"),
+    ("version", "request_", "words"),
     [
-        ("535.104.05", Wishes(least="535.86.10"), True),
-        ("535.86.10", Wishes(least="535.104.05"), False),
-        ("580.95.05", Wishes(version="580.95.05"), True),
-        ("580.95.05", Wishes(version="580.65.06"), False),
-        ("580.65.06", Wishes(branch="580", least="580.95.05"), False),
-        ("470.182.03", Wishes(), True),
-        (None, Wishes(), False),
+        ("580.95.05", Request(version="580.95.05"), ""),
+        ("580.95.05", Request(version="580.65.06"), "nvidia_driver_version asks for 580.65.06"),
+        ("535.54.03", Request(branch="580"), "nvidia_driver_branch asks for 580"),
+        ("470.182.03", Request(), ""),
     ],
 )
-def test_versions_are_numbers_and_not_texts(version, wishes, does):
-    assert satisfies(version, wishes) is does
+def test_what_is_requested_is_named_by_its_variable(version, request_, words):
+    assert request_.unmet(version, None) == words
+
+
+def test_a_bound_of_another_branch_says_nothing():
+    assert Request(branch="580", least="580.95.05").bound == "580.95.05"
+    assert Request(branch="535", least="580.95.05").bound == ""
+    assert Request(version="580.65.06", least="580.95.05").bound == ""
+
+
+@pytest.mark.parametrize(("version", "does"), [("535.104.05", True), ("535.86.10", True), ("535.54.03", False)])
+def test_versions_are_numbers_and_not_texts(version, does):
+    assert (step(gpus_of(A100, driver=version), {"least": "535.86.10"}).action == "none") is does
 
 
 def test_missing_facts_are_named():
-    with pytest.raises(DriverWishError, match="kernel, fromzero_gpus of node1"):
+    with pytest.raises(DriverRequestError, match="kernel, fromzero_gpus of node1"):
         question({key: value for key, value in DEBIAN.items() if key != "kernel"}, "node1", {})
 
 
 def test_an_unknown_wish_is_named():
-    with pytest.raises(DriverWishError, match="'brunch' is no wish"):
+    with pytest.raises(DriverRequestError, match="'brunch' is no request"):
         question({**DEBIAN, "fromzero_gpus": gpus_of()}, "node1", {"brunch": "580"})
 
 
 UNPROVEN = [
     ("silent", gpus_of(A100, driver="580.65.06", source="proc", error="nvidia-smi ended with 18"), "does not answer"),
-    ("another version", gpus_of(A100, driver="570.124.06"), "580.65.06 or newer is wished"),
+    (
+        "another version",
+        gpus_of(A100, driver="570.124.06"),
+        "node1 has the driver 570.124.06, but it must be 580.65.06 or newer.",
+    ),
     ("a GPU is lost", gpus_of(driver="580.65.06"), "sees 0 of 1 GPUs"),
     ("gone at the next start", gpus_of(A100, driver="580.65.06", built={"version": None}), "no module on disk"),
     ("no fabric", gpus_of(A100, driver="580.65.06", nvswitch=6), "no fabric manager"),
@@ -502,9 +532,9 @@ UNPROVEN = [
 @pytest.mark.parametrize(("case", "gpus", "words"), UNPROVEN)
 def test_a_changed_driver_has_to_prove_itself(case, gpus, words):
     asked = question({**DEBIAN, "fromzero_gpus": gpus}, "node1", LEAST)
-    assert words in " ".join(asked.node.unproven(asked.wishes, 1))
+    assert words in " ".join(asked.node.unproven(asked.request, asked.rules, 1))
 
 
 def test_a_driver_that_does_all_has_proved_itself():
     asked = question({**DEBIAN, "fromzero_gpus": gpus_of(A100, driver="580.65.06")}, "node1", LEAST)
-    assert asked.node.unproven(asked.wishes, 1) == []
+    assert asked.node.unproven(asked.request, asked.rules, 1) == []
