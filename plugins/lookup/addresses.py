@@ -28,12 +28,16 @@ _raw:
   elements: dict
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.decision import documented_spec
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import given, plain
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._driver.task import decided
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.cuda_toolkit import all_sources
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_addresses import VARIABLES, addresses
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.role_variables import (
     ROLES,
@@ -54,6 +58,36 @@ def _trusted(value: Any) -> Any:
     return value
 
 
+# The options of a decision that have the names of a role's variables, and those that the role derives from another one.
+_DERIVED = {"cuda_toolkit_root": "cuda_toolkit_system"}
+
+
+def _options(role: str) -> dict[str, str]:
+    """The variables of a role that its decision takes, by the names of the options."""
+    defaults = role_defaults(ROLES)
+    names = {option: f"{role}_{option}" for option in documented_spec(f"{role}_decision")}
+    names = {option: _DERIVED.get(name, name) for option, name in names.items()}
+    return {option: name for option, name in names.items() if name in defaults}
+
+
+def _decided(values: dict[str, Any], host: str, facts: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+    """What the roles decide where it needs no look at the node; what is refused there is left out here."""
+    wanted: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+    if ((plan.get("node") or {}).get("driver") or {}).get("action", "none") != "none":
+        wanted["driver"] = ("nvidia_driver", lambda options: decided(facts, host, options))
+    if (plan.get("cuda") or {}).get("version"):
+        wanted["toolkits"] = ("cuda_toolkit", lambda options: all_sources(facts, options))
+    found = {}
+    for part, (role, decide) in wanted.items():
+        try:
+            known = {option: values[name] for option, name in _options(role).items() if name in values}
+            found[part] = decide(known)
+        except (KeyError, ValueError):
+            # A variable that could not be evaluated, or a request that is refused; the role says why.
+            continue
+    return found
+
+
 class LookupModule(LookupBase):
     """Evaluates the variables of the roles for the current host."""
 
@@ -61,7 +95,9 @@ class LookupModule(LookupBase):
         seen = variables or {}
         every = {**_trusted(role_defaults(ROLES)), **_trusted(role_vars(ROLES)), **seen}
         templar = self._templar.copy_with_new_env(available_variables=every)
-        values = given(lambda name: templar.template(every[name]), set(VARIABLES) & set(every))
-        facts = seen.get("ansible_facts") or {}
+        names = {*VARIABLES, *_options("nvidia_driver").values(), *_options("cuda_toolkit").values()}
+        values = given(lambda name: templar.template(every[name]), names & set(every))
+        facts, host = seen.get("ansible_facts") or {}, str(seen["inventory_hostname"])
         plan = plain(facts.get(PLAN_FACT) or {})
-        return list(addresses(values, str(seen["inventory_hostname"]), {"os_family": facts.get("os_family", "")}, plan))
+        more = _decided(values, host, facts, plan)
+        return list(addresses(values, host, {"os_family": facts.get("os_family", "")}, plan, more))

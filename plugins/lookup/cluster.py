@@ -33,6 +33,8 @@ description:
   - C(cluster_depot_url), the address at which the first host of group C(depot) serves files to the nodes, is empty by
     default, which means that each node gets them from the control node.
   - C(cluster_depot_folder), the folder that this host serves there, defaults to V(/srv/fromzero).
+  - C(cuda_toolkit_record), a variable of the role C(cuda_toolkit) that other roles follow, is the file with what was
+    proved of the toolkits. It defaults to C(etc/cuda_toolkit.json) under C(cluster_prefix), also where it is empty.
 options:
   _terms:
     description: Names of collection-wide variables.

@@ -55,6 +55,6 @@ def test_a_compiler_that_nobody_can_install_is_asked_for_in_a_sentence():
     assert done.returncode == 2
     assert (
         "CUDA 13.0 accepts gcc up to 9, and node1 has gcc 12.2.0. Without root none can be installed: ask for one "
-        "there, have one in the training environment (conda_packages: [gxx_linux-64=9]), or wish for another toolkit "
+        "there, install one in the training environment (conda_packages: [gxx_linux-64=9]), or request another toolkit "
         "(cuda_toolkit_versions)."
     ) in f"{done.stdout}{done.stderr}"

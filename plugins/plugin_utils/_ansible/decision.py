@@ -14,6 +14,8 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.refusal import Refusal
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.gpus import completed
 
 _MODULES = "ansible_collections.fromzero.deepspeed.plugins.modules"
 _OF_A_SPEC = ("type", "elements", "choices", "default", "required")
@@ -45,6 +47,8 @@ class DecisionAction(ActionBase):
 
     _supports_check_mode = True
     _task_vars: dict[str, Any]
+    # Facts that were gathered on the way, which the node keeps.
+    _gathered: dict[str, Any] = {}  # noqa: RUF012  replaced, never changed
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -52,11 +56,13 @@ class DecisionAction(ActionBase):
         name = type(self).__module__.rpartition(".")[2]
         _checked, arguments = self.validate_argument_spec(argument_spec=documented_spec(name))
         try:
-            return {**result, "changed": False, **self.decide(plain(arguments))}
+            decided = self.decide(plain(arguments))
         except ValueError as error:
             raise Refusal(str(error)) from error
         except ModuleFailed as failure:
             return {**result, **failure.result}
+        facts = {"ansible_facts": self._gathered} if self._gathered else {}
+        return {**result, "changed": False, **facts, **decided}
 
     @abstractmethod
     def decide(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -76,3 +82,22 @@ class DecisionAction(ActionBase):
         if found.get("failed"):
             raise ModuleFailed(found)
         return found
+
+    @property
+    def host(self) -> str:
+        """The name of the node in the inventory."""
+        return str(self._task_vars["inventory_hostname"])
+
+    def facts_with_gpus(self, again: bool = False) -> dict[str, Any]:
+        """The facts of the node, with those of the module gpu_info, which is run where they are missing.
+
+        :param again: whether it is run in any case.
+        :raises ModuleFailed: it has failed.
+        """
+        facts = dict(self._task_vars.get("ansible_facts") or {})
+        report = plain(facts.get("fromzero_gpus") or {})
+        if again or "driver" not in report:
+            found = self.module("gpu_info")["ansible_facts"]["fromzero_gpus"]
+            report = completed(found, rows("gpus"), rows("drivers"))
+            self._gathered = {"fromzero_gpus": report}
+        return {**facts, "fromzero_gpus": report}

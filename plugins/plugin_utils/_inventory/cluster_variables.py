@@ -43,13 +43,14 @@ class Knob:
 
     default: makes the default from the other variables. problem: what is wrong with a given value, as the end of a
     sentence that begins with "it", null where nothing is. shared: all nodes must have one value. read: from a given
-    value to the one that roles work with.
+    value to the one that roles work with. empty_is_default: whether an empty text is no value.
     """
 
     default: Callable[[Values], Any]
     problem: Callable[[Any], str | None]
     shared: bool = True
     read: Callable[[Any], Any] = lambda value: value
+    empty_is_default: bool = False
 
 
 def flag(value: Any) -> bool:
@@ -200,6 +201,13 @@ KNOBS: Mapping[str, Knob] = {
     "cluster_adopt": Knob(lambda values: [], _names_problem, read=_names),
     "cluster_depot_url": Knob(lambda values: "", _address),
     "cluster_depot_folder": Knob(lambda values: "/srv/fromzero", _absolute),
+    # A variable of the role that writes the file; the roles that read it follow.
+    "cuda_toolkit_record": Knob(
+        lambda values: f"{resolve('cluster_prefix', values)}/etc/cuda_toolkit.json",
+        lambda value: None if value == "" else _absolute(value),
+        shared=False,
+        empty_is_default=True,
+    ),
 }
 
 
@@ -217,7 +225,7 @@ def resolve(name: str, values: Values) -> Any:
     value = values.get(name)
     if name == "cluster_accelerator" and value in (None, "auto"):
         value = _facts(values).get(ACCELERATOR_FACT, "auto")
-    if value is None:
+    if value is None or (value == "" and knob.empty_is_default):
         return knob.default(values)
     problem = knob.problem(value)
     if problem:

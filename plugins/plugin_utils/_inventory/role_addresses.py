@@ -18,14 +18,11 @@ Row = dict[str, Any]
 
 # What is read of the roles.
 VARIABLES = (
-    "__conda_installer", "conda_installer_checksum", "__cuda_toolkit_keys", "__cuda_toolkit_repository",
-    "__cuda_toolkit_rows", "__cuda_toolkit_way", "__nvidia_driver_decision", "__training_libs_notes",
+    "__conda_installer", "conda_installer_checksum", "__training_libs_notes",
     "apex_depot_url", "apex_environment", "apex_source", "apex_wheel", "conda_channels", "conda_distribution",
-    "conda_environment", "conda_offline", "conda_prefix", "conda_python_version", "cuda_toolkit_keyring_url",
-    "cuda_toolkit_prefix", "cuda_toolkit_runfile_mirror", "cuda_toolkit_runfiles", "deepspeed_depot_url",
+    "conda_environment", "conda_offline", "conda_prefix", "conda_python_version", "deepspeed_depot_url",
     "deepspeed_environment", "deepspeed_extra_index_urls", "deepspeed_find_links", "deepspeed_index_url",
-    "deepspeed_source", "deepspeed_version", "deepspeed_wheel", "nvidia_driver_keyring_url", "nvidia_driver_manage",
-    "nvidia_driver_repository_url", "nvidia_driver_runfile", "pdsh_method", "pdsh_prefix", "pdsh_source",
+    "deepspeed_source", "deepspeed_version", "deepspeed_wheel", "pdsh_method", "pdsh_prefix", "pdsh_source",
     "torch_environment", "torch_extra_index_urls", "torch_find_links", "torch_index_url", "torch_version",
     "torch_wheels", "training_libs_extra_index_urls", "training_libs_find_links", "training_libs_index_url",
     "training_libs_packages", "training_libs_projects", "training_libs_sets",
@@ -128,56 +125,48 @@ def _tool(family: str) -> str:
     return "dnf" if family == "RedHat" else "apt"
 
 
-def _packages(role: str, what: str, places: tuple[str, str], tool: str, unless: list[str]) -> Iterator[Row]:
-    url, keyring = places
-    yield _row(what, f"{role}_repository_url", tool, [url], unless=unless)
-    yield _row(f"the key of {what}", f"{role}_keyring_url", "fetch", [keyring], unless=unless)
+def _packages(role: str, what: str, repository: Mapping[str, str], tool: str, unless: list[str]) -> Iterator[Row]:
+    yield _row(what, f"{role}_repository_url", tool, [repository["url"]], unless=unless)
+    yield _row(f"the key of {what}", f"{role}_keyring_url", "fetch", [repository["keyring"]], unless=unless)
 
 
-def _driver(values: Values, family: str) -> Iterator[Row]:
-    decision = values["__nvidia_driver_decision"]
-    if not values["nvidia_driver_manage"] or decision["action"] != "install":
+def _driver(decision: Values, family: str) -> Iterator[Row]:
+    if decision["action"] != "install":
         return
     if decision["source"] == "cuda_repository":
-        url, keyring = str(values["nvidia_driver_repository_url"]), str(values["nvidia_driver_keyring_url"])
-        yield from _packages("nvidia_driver", "NVIDIA's packages of the driver", (url, keyring), _tool(family), [])
-    elif decision["source"] == "runfile":
-        yield from _source(
-            "NVIDIA's runfile of the driver", "nvidia_driver_runfile", str(values["nvidia_driver_runfile"]), []
-        )
+        what = "NVIDIA's packages of the driver"
+        yield from _packages("nvidia_driver", what, decision["repository"], _tool(family), [])
+    elif decision["source"] == "runfile" and not decision["runfile_copied"]:
+        what = "NVIDIA's runfile of the driver"
+        yield from _source(what, "nvidia_driver_runfile", str(decision["runfile"]), [])
 
 
-def _toolkit(values: Values, family: str) -> Iterator[Row]:
-    runfiles, prefix = values["cuda_toolkit_runfiles"], values["cuda_toolkit_prefix"]
-    for row in values["__cuda_toolkit_rows"]:
-        version = str(row["version"])
-        there = [f"{prefix}/cuda-{version}/bin/nvcc"]
-        if values["__cuda_toolkit_way"] == "packages":
-            url = str(values["__cuda_toolkit_repository"])
-            keyring = values["cuda_toolkit_keyring_url"] or f"{url}/{values['__cuda_toolkit_keys'].get(family)}"
-            places = (url, str(keyring))
-            yield from _packages("cuda_toolkit", "NVIDIA's packages of CUDA", places, _tool(family), there)
-        elif version in runfiles:
-            yield from _source(
-                f"CUDA {version}", "cuda_toolkit_runfiles", str(runfiles[version].get("source", "")), there
+def _toolkit(toolkits: Values, family: str) -> Iterator[Row]:
+    for runfile in toolkits["runfiles"]:
+        version, there = runfile["version"], [f"{runfile['prefix']}/bin/nvcc"]
+        if toolkits["way"] == "packages":
+            yield from _packages(
+                "cuda_toolkit", "NVIDIA's packages of CUDA", toolkits["repository"], _tool(family), there
             )
-        else:
-            url = f"{values['cuda_toolkit_runfile_mirror']}/{row['release']}/local_installers/{row['runfile']}"
-            yield _row(f"CUDA {version}", "cuda_toolkit_runfile_mirror", "fetch", [url], unless=there)
+        elif not runfile["source"]:
+            variable = "cuda_toolkit_runfiles" if runfile["given"] else "cuda_toolkit_runfile_mirror"
+            yield from _source(f"CUDA {version}", variable, str(runfile["path"]), there)
 
 
-def addresses(values: Values, node: str, facts: Values, plan: Values) -> list[Row]:
+def addresses(values: Values, node: str, facts: Values, plan: Values, decided: Values) -> list[Row]:
     """What the module address_info is to look at on one node.
 
     :param values: VARIABLES of the roles, as far as they can be evaluated; what hangs on others is left out.
     :param plan: the plan that the node has.
+    :param decided: as far as it is decided: driver, as nvidia_driver_decision returns it; toolkits, with way,
+        repository and the runfiles of all.
     """
     family = str(facts.get("os_family", ""))
     parts = [_conda(values), _torch(values), _deepspeed(values), _training_libs(values)]
-    if ((plan.get("node") or {}).get("driver") or {}).get("action", "none") != "none":
-        parts.append(_driver(values, family))
-    if (plan.get("cuda") or {}).get("version"):
-        parts.append(_toolkit(values, family))
+    if "driver" in decided:
+        parts.append(_driver(decided["driver"], family))
+    if "toolkits" in decided:
+        parts.append(_toolkit(decided["toolkits"], family))
     if (plan.get("apex") or {}).get("ref"):
         parts.append(_apex(values, builds=plan.get("builder") == node))
     if values.get("pdsh_method") == "source":

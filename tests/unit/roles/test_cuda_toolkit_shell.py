@@ -35,13 +35,9 @@ def render(name: str, environment: Path, variables: Mapping[str, str]) -> str:
     )
     engine.filters["quote"] = shlex.quote
     engine.filters["combine"] = lambda first, second: {**first, **second}
-    its: dict[str, Any] = {"home": str(environment.parents[1] / "cuda-13.0")}
+    its: dict[str, Any] = {"home": str(environment.parents[1] / "cuda-13.0"), "variables": variables}
     return engine.get_template(name).render(
-        item={"key": str(environment)},
-        __cuda_toolkit_its=its,
-        __cuda_toolkit_here=its,
-        __cuda_toolkit_its_variables=variables,
-        __cuda_toolkit_variables=variables,
+        item={"environment": str(environment), **its}, __cuda_toolkit={"default": its}
     )
 
 

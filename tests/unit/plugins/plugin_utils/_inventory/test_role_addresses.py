@@ -45,6 +45,13 @@ ON_GPUS = {
     "apex": {"ref": "25.09"},
 }
 
+INSTALLED = {**ON_GPUS, "driver": {"least": "525.60.13"}}
+INSTALLED["node"] = {"driver": {"action": "install", "branch": "580", "version": "", "flavour": "open"}}
+BARE_GPUS = {
+    "gpus": [{"vendor": "nvidia", "name": "NVIDIA A100", "architecture": "Ampere", "compute_capability": "8.0"}],
+    "driver": {"loaded": None, "library": None, "packages": [], "built": {"version": None}},
+    "kernel": {"headers": True},
+}
 
 # Templates that call lookups need Ansible's own import of collections, which a process can have only from its start.
 _EVALUATE = """
@@ -108,6 +115,17 @@ def test_gpus_need_the_toolkit_too_and_the_builder_the_source_of_apex() -> None:
         "https://developer.download.nvidia.com/compute/cuda/repos/debian12/x86_64/cuda-keyring_1.1-1_all.deb"
     ]
     assert found["apex_source"] == ["https://github.com/NVIDIA/apex"]
+    [driven] = looked_at(
+        {
+            "ansible_facts": {
+                **FACTS,
+                "kernel": "6.1.0-28-amd64",
+                "fromzero_gpus": BARE_GPUS,
+                "preflight_plan": INSTALLED,
+            }
+        }
+    )
+    assert driven["nvidia_driver_keyring_url"] == found["cuda_toolkit_keyring_url"]
     alone, depot = looked_at({}, {"apex_depot_url": "http://depot/x"}, plan=ON_GPUS, node="b")
     assert "apex_source" not in alone
     assert depot["cluster_depot_url"] == ["http://depot/x"]
@@ -150,14 +168,14 @@ DRIVERS = [
 
 @pytest.mark.parametrize(("source", "wanted"), DRIVERS)
 def test_a_driver_comes_from_where_it_was_decided(source: str, wanted: dict[str, list[str]]) -> None:
-    values = {
-        "__nvidia_driver_decision": {"action": "install", "source": source},
-        "nvidia_driver_manage": True,
-        "nvidia_driver_repository_url": "http://r",
-        "nvidia_driver_keyring_url": "http://r/k",
-        "nvidia_driver_runfile": "http://r/d.run",
+    decision = {
+        "action": "install",
+        "source": source,
+        "repository": {"url": "http://r", "keyring": "http://r/k"},
+        "runfile": "http://r/d.run",
+        "runfile_copied": False,
     }
-    rows = addresses(values, "a", FACTS, {"node": {"driver": {"action": "install"}}})
+    rows = addresses({}, "a", FACTS, {}, {"driver": decision})
     assert {row["variable"]: row["urls"] for row in rows} == wanted
 
 
