@@ -15,7 +15,7 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node
     accelerator_problems,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.driver_check import refusals
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan import driver_check, toolkit_check
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.nodes import brings, builder, reported, request
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.record import differences, keep
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.user_requests import wishes
@@ -108,16 +108,13 @@ def _entries(cluster: Cluster, found: Mapping[str, Any], planned: Requests, brou
 
 
 def _refused(cluster: Cluster, plan: Mapping[str, Any], planned: Requests) -> list[str]:
-    """What role nvidia_driver would refuse on the nodes that this run looks at."""
-    if not plan["driver"]:
-        return []
-    return [
-        problem
-        for node in cluster.nodes
-        for problem in refusals(
-            node, planned[node.name]["driver"], plan["driver"]["least"], cluster.values.get(node.name, {})
-        )
-    ]
+    """What the roles nvidia_driver and cuda_toolkit would refuse on the nodes that this run looks at."""
+    driver, cuda, found = plan["driver"], plan["cuda"], []
+    for node in cluster.nodes:
+        own, values = planned[node.name]["driver"], cluster.values.get(node.name, {})
+        found += driver_check.refusals(node, own, driver["least"], values) if driver else []
+        found += toolkit_check.refusals(node, own, cuda["version"], values) if cuda else []
+    return list(dict.fromkeys(found))
 
 
 def _unseen(cluster: Cluster, found: Mapping[str, Any]) -> list[str]:

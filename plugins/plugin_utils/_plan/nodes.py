@@ -13,11 +13,12 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.clus
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._inventory.node_checks import Node
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.accelerators import VENDORS, computing
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.driver_check import VARIABLES as OF_ITS_DRIVER
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._plan.toolkit_check import VARIABLES as OF_ITS_TOOLKITS
 
 Values = Mapping[str, Any]
 
 # What a node is given that concerns its own part of a plan.
-VARIABLES = ("cluster_become", "hostfile_slots", *OF_ITS_DRIVER)
+VARIABLES = ("cluster_become", "hostfile_slots", *OF_ITS_DRIVER, *OF_ITS_TOOLKITS)
 # What decides a plan. Memory, UUIDs and process numbers do not, and would change the record for nothing.
 _GPU = ("vendor", "name", "architecture", "compute_capability", "gfx", "pci_id")
 

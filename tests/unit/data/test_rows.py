@@ -38,6 +38,7 @@ LISTS = [
     ("torch", "rocm_kernels"), ("deepspeed", "rules"), ("deepspeed", "pydantic"), ("deepspeed", "toolkits"),
     ("apex", "releases"), ("apex", "checks"), ("drivers", "branches"), ("drivers", "kernel_modules"),
     ("deepspeed_ops", "ops"), ("build_packages", "needs"), ("libraries", "misnamed"),
+    ("gcc", "systems"), ("cuda_repositories", "repositories"),
 ]  # fmt: skip
 
 

@@ -10,13 +10,45 @@ from typing import Any
 import pytest
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.fromzero.deepspeed.plugins.action import environment_proof, torch_decision
+from ansible_collections.fromzero.deepspeed.plugins.action import (
+    cuda_toolkit_decision,
+    environment_proof,
+    nvidia_driver_decision,
+    nvidia_driver_proof,
+    torch_decision,
+)
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.decision import documented_spec
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.refusal import Refusal
 
 ENVIRONMENT = {
     "exists": True, "prefix": "/env", "python": "3.11.9", "machine": "x86_64", "records": {}, "errors": [],
     "packages": {"torch": "2.13.0+cpu"}, "torch": {"version": "2.13.0+cpu", "cuda": None, "hip": None},
+}  # fmt: skip
+
+A100 = {
+    "index": 0, "vendor": "nvidia", "name": "NVIDIA A100", "pci_id": "10de:20b2", "architecture": "Ampere",
+    "compute_capability": "8.0",
+}  # fmt: skip
+GPUS = {
+    "gpus": [A100], "nvswitch": 0, "secure_boot": False, "kernel": {"headers": True}, "source": "pci",
+    "driver": {"loaded": None, "library": None, "cuda": None, "packages": [], "built": {"version": None}},
+}  # fmt: skip
+DRIVEN = {
+    **GPUS, "source": "nvidia-smi",
+    "driver": {**GPUS["driver"], "loaded": "580.65.06", "library": "580.65.06", "built": {"version": "580.65.06"}},
+}  # fmt: skip
+FACTS = {
+    "distribution": "Debian", "os_family": "Debian", "distribution_version": "12.11", "architecture": "x86_64",
+    "kernel": "6.1.0-28-amd64",
+}  # fmt: skip
+HOME = "/usr/local/cuda-13.0"
+TOOLKITS = {
+    "toolkits": [{
+        "version": "13.0", "home": HOME, "path": HOME, "at_home": True, "state": "missing", "reason": "",
+        "compiler": {"version": "12.2.0"}, "variables": {},
+    }],
+    "compilers": [], "link": {"kind": "missing", "target": None, "choices": []}, "environments": [], "record": None,
+    "warnings": ["a line of a profile"],
 }  # fmt: skip
 
 
@@ -26,7 +58,15 @@ class Node:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.answers: dict[str, Any] = {"environment_info": ENVIRONMENT, "environment_record": {"changed": True}}
+        self.answers: dict[str, Any] = {
+            "environment_info": ENVIRONMENT,
+            "environment_record": {"changed": True},
+            "gpu_info": {"ansible_facts": {"fromzero_gpus": GPUS}},
+            "cuda_toolkit_info": TOOLKITS,
+        }
+        self.facts: dict[str, Any] = FACTS
+        self.check_mode = False
+        self.warned: list[str] = []
 
     def execute(self, module_name: str, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
         name = module_name.rpartition(".")[2]
@@ -35,9 +75,11 @@ class Node:
 
     def run(self, plugin: Any, **arguments: Any) -> dict[str, Any]:
         action = plugin.ActionModule.__new__(plugin.ActionModule)
-        action._task = SimpleNamespace(args=arguments)
+        action._task = SimpleNamespace(args=arguments, check_mode=self.check_mode)
         action._execute_module = self.execute
-        found: dict[str, Any] = action.run()
+        action._display = SimpleNamespace(warning=self.warned.append)
+        variables = {"inventory_hostname": "node1", "ansible_facts": self.facts}
+        found: dict[str, Any] = action.run(task_vars=variables)
         return found
 
 
@@ -89,3 +131,63 @@ def test_what_is_not_what_was_asked_for_is_refused_and_not_recorded(node: Node) 
 def test_one_kind_is_proved_at_a_time(node: Node) -> None:
     with pytest.raises(Refusal, match=r"takes one of torch, .*, and 0 are given"):
         node.run(environment_proof, prefix="/env")
+
+
+def test_gpus_are_gathered_where_nobody_has_and_become_facts_of_the_node(node: Node) -> None:
+    decided = node.run(nvidia_driver_decision, least="580.65.06")
+    assert (decided["action"], decided["install"], decided["gpus"]) == ("install", ["nvidia-open=580.*"], 1)
+    assert decided["ansible_facts"]["fromzero_gpus"]["gpus"][0]["architecture"] == "Ampere"
+    node.facts = {**FACTS, **decided["ansible_facts"]}
+    again = node.run(nvidia_driver_decision, least="580.65.06")
+    assert "ansible_facts" not in again
+    assert [name for name, _arguments in node.asked] == ["gpu_info"]
+
+
+def test_a_driver_is_decided_on_in_the_form_of_the_tasks(node: Node) -> None:
+    decided = node.run(nvidia_driver_decision, runfile="/here/driver.run", persistence=True)
+    assert (decided["services"], decided["streams"]) == (["nvidia-persistenced"], [])
+    assert [pin["version"] for pin in decided["pins"]] == ["580.*"]
+    assert (decided["runfile"], decided["runfile_copied"]) == ("/var/tmp/driver.run", True)
+    assert decided["repository"]["url"].endswith("/debian12/x86_64")
+
+
+def test_a_driver_that_cannot_be_is_refused_with_all_reasons(node: Node) -> None:
+    with pytest.raises(Refusal, match=r"nvidia_driver_flavour is open on node1, and the branch 470 has no open ones"):
+        node.run(nvidia_driver_decision, branch="470", flavour="open")
+
+
+def test_a_driver_is_proved_by_what_was_decided(node: Node) -> None:
+    decided = node.run(nvidia_driver_decision, least="580.65.06")
+    node.facts = {**FACTS, **decided["ansible_facts"]}
+    with pytest.raises(Refusal, match=r"^The driver of node1 does not answer"):
+        node.run(nvidia_driver_proof, request=decided["request"], gpus=decided["gpus"])
+    node.answers["gpu_info"] = {"ansible_facts": {"fromzero_gpus": DRIVEN}}
+    proved = node.run(nvidia_driver_proof, request=decided["request"], gpus=decided["gpus"])
+    assert proved["ansible_facts"]["fromzero_gpus"]["driver"]["loaded"] == "580.65.06"
+
+
+TOOLKIT = {"versions": ["13.0"], "default": "13.0", "prefix": "/usr/local", "record": "/r.json"}
+
+
+def test_toolkits_are_looked_for_once_and_what_the_node_warns_of_is_passed_on(node: Node) -> None:
+    node.answers["gpu_info"] = {"ansible_facts": {"fromzero_gpus": DRIVEN}}
+    decided = node.run(cuda_toolkit_decision, **TOOLKIT)
+    assert (decided["packages"], decided["warnings"]) == (["cuda-toolkit-13-0"], ["a line of a profile"])
+    assert [name for name, _arguments in node.asked] == ["gpu_info", "cuda_toolkit_info"]
+    assert "was made with driver 580.126.20, and the driver here is 580.65.06" in node.warned[0]
+    assert node.asked[-1][1]["toolkits"] == {"13.0": "15"}
+
+
+def test_a_driver_that_is_planned_is_no_reason_in_check_mode(node: Node) -> None:
+    old = {**DRIVEN, "driver": {**DRIVEN["driver"], "loaded": "470.182.03", "library": "470.182.03"}}
+    node.facts = {**FACTS, "fromzero_gpus": old}
+    for node.check_mode, planned in ((True, False), (False, True)):
+        with pytest.raises(Refusal, match=r"^node1: CUDA 13.0 needs driver 580.65.06 or newer"):
+            node.run(cuda_toolkit_decision, **TOOLKIT, driver_planned=planned)
+    node.check_mode = True
+    assert node.run(cuda_toolkit_decision, **TOOLKIT, driver_planned=True)["due"]
+
+
+def test_a_version_that_is_no_text_is_refused_and_not_turned_into_one(node: Node) -> None:
+    with pytest.raises(Refusal, match=r"^cuda_toolkit_versions has 12.1, which is no text; put it in quotes"):
+        node.run(cuda_toolkit_decision, **{**TOOLKIT, "versions": [12.10], "default": "12.1"})

@@ -36,6 +36,8 @@ DEFAULTS = [
     ("cluster_adopt", {}, []),
     ("cluster_depot_url", {}, ""),
     ("cluster_depot_folder", {}, "/srv/fromzero"),
+    ("cuda_toolkit_record", {"cluster_prefix": "/srv/ai"}, "/srv/ai/etc/cuda_toolkit.json"),
+    ("cuda_toolkit_record", {"cuda_toolkit_record": ""}, "/opt/fromzero/etc/cuda_toolkit.json"),
     (
         "cluster_artifacts",
         {"inventory_dir": "/here", "ansible_inventory_sources": ["/here/hosts", "/her"]},
