@@ -34,9 +34,14 @@ def documented_spec(name: str) -> dict[str, dict[str, Any]]:
     """The argument specification of an action, from the documentation of the module by the same name."""
     options = yaml.safe_load(import_module(f"{_MODULES}.{name}").DOCUMENTATION)["options"]
     return {
-        option: {key: value for key, value in described.items() if key in _OF_A_SPEC}
+        option: {key: _type(value) if key == "type" else value for key, value in described.items() if key in _OF_A_SPEC}
         for option, described in options.items()
     }
+
+
+def _type(documented: str) -> str:
+    """The type by which the control node reads an option: the home in a path is that of the node."""
+    return "str" if documented == "path" else documented
 
 
 class DecisionAction(ActionBase):
