@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: wheel_delivery
 author: The fromzero team (@fromzero)
 version_added: 0.3.0
-short_description: Bring a wheel that was built on one node to another
+short_description: Copy a wheel that was built elsewhere to a node
 description:
   - Refuses a wheel that cannot be used on the node, because of its architecture, its C library, its processor, its
     Python or its torch, before anything is moved.
@@ -20,7 +20,14 @@ options:
       - What M(fromzero.deepspeed.wheel_build) returned as RV(fromzero.deepspeed.wheel_build#module:wheel).
       - Empty does nothing.
     type: dict
-    required: true
+    default: {}
+  file:
+    description:
+      - The path of a wheel on the control node, which takes the place of O(wheel). It is copied from there also where
+        there is a depot, and nothing is known of what it needs.
+    type: str
+    default: ""
+    version_added: 0.4.0
   prefix:
     description: Folder of the environment that it is for.
     type: path
@@ -119,7 +126,8 @@ def _bring(wheel: dict[str, Any], source: str, target: Path) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "wheel": {"type": "dict", "required": True},
+            "wheel": {"type": "dict", "default": {}},
+            "file": {"type": "str", "default": ""},
             "prefix": {"type": "path", "required": True},
             "dest": {"type": "path", "required": True},
             "depot_url": {"type": "str", "default": ""},
@@ -133,7 +141,7 @@ def main() -> None:
         module.exit_json(changed=True, path="", present=False)
     target = Path(given["dest"], wheel["filename"])
     try:
-        found = problems(wheel, _here(given["prefix"]))
+        found = problems(wheel, _here(given["prefix"])) if "needs" in wheel else []
         if found:
             raise DeliveryError(" ".join(found))
         present = target.is_file() and sum_of(target) == wheel["sha256"]
