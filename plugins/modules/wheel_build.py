@@ -17,6 +17,8 @@ description:
   - The build is made in the environment itself, without isolation and without the installer's cache. It goes on by
     itself on the node, also when the connection is lost or the run is stopped; the next run waits for it and takes its
     wheel. Its log is kept. A build that is cut off leaves nothing that looks like a wheel.
+  - What the build needs is installed before, where it is named (O(needs), O(requirements)) and no finished wheel is
+    found.
   - The finished wheel is kept on the control node, from where M(fromzero.deepspeed.wheel_delivery) hands it to nodes.
   - An action runs on the control node and calls the module of the same name. Use it with C(run_once) and
     C(delegate_to).
@@ -56,6 +58,57 @@ options:
     description: Folder of the environment that it is built in and for.
     type: path
     required: true
+  user:
+    description:
+      - The account that builds, and that the environment belongs to. Packages of the system are installed as the
+        account of the task.
+      - Empty, or where the task becomes nobody, everything is done as the account of the task.
+    type: str
+    default: ""
+    version_added: 0.4.0
+  needs:
+    description:
+      - What the build needs of the system, in the words of C(data/build_packages.yml), such as V(compiler). V(headers)
+        are those of the environment's Python, unless it has them. A source that comes by git needs V(git), which need
+        not be named.
+      - It is installed by M(fromzero.deepspeed.package_transaction) where O(install_needs) allows that. Names of
+        packages are known for the families of Debian and RHEL; elsewhere nothing is installed. The facts of the node
+        must have been gathered, C(gather_subset=min) is sufficient.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.4.0
+  install_needs:
+    description:
+      - Whether packages of the system may be installed, which takes root. Otherwise they must be installed already.
+    type: bool
+    default: false
+    version_added: 0.4.0
+  requirements:
+    description: What the build imports, which M(fromzero.deepspeed.python_packages) installs in the environment before.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.4.0
+  torch_extension:
+    description:
+      - Whether an extension of torch is compiled. What every such build imports is then installed before too,
+        setuptools in a version that suits the torch.
+    type: bool
+    default: false
+    version_added: 0.4.0
+  keep:
+    description: Packages that the installation of O(requirements) must not change.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.4.0
+  installer:
+    description: What installs O(requirements). V(auto) is uv where it can be had, else pip.
+    type: str
+    choices: [auto, uv, pip]
+    default: auto
+    version_added: 0.4.0
   environment:
     description: Variables that decide what is built. They belong to the inputs.
     type: dict
@@ -165,11 +218,13 @@ options:
     default: ""
 attributes:
   check_mode:
-    description: Can run in check mode and say whether a build would be made, also where there is no environment yet.
+    description:
+      - Can run in check mode and say whether a build would be made, and what would be installed for it, also where
+        there is no environment yet.
     support: full
   diff_mode:
-    description: There is no text to compare.
-    support: none
+    description: Shows the packages of the system that are installed.
+    support: partial
 """
 
 EXAMPLES = r"""
@@ -179,6 +234,11 @@ EXAMPLES = r"""
     source: deepspeed==0.19.8
     prefix: /opt/fromzero/envs/train
     environment: {DS_BUILD_FUSED_ADAM: 1, DS_ENABLE_NINJA: 1}
+    user: trainer
+    needs: [compiler, headers, ninja]
+    install_needs: true
+    requirements: [psutil, py-cpuinfo]
+    torch_extension: true
     cuda_home: /usr/local/cuda-13.0
     architectures: ["8.0", "9.0"]
     artifacts: "{{ inventory_dir }}/artifacts/wheels"
@@ -218,6 +278,23 @@ key:
   returned: success
   type: str
   sample: 5b0c1e77a3d94f02
+host:
+  description: The node that this is about.
+  returned: success
+  type: str
+  sample: node1
+installed:
+  description: Packages of the system that were installed for the build, with their versions.
+  returned: success
+  type: dict
+  sample: {"g++": "4:12.2.0-3"}
+environment:
+  description:
+    - What of the environment decides which packages a build needs, C(prefix), C(python), C(headers) and the version of
+      C(torch); empty in check mode where there is none yet.
+  returned: success
+  type: dict
+  sample: {prefix: /opt/fromzero/envs/train, python: 3.11.2, headers: false, torch: 2.13.0+cu130}
 log:
   description: The log of the build on the node.
   returned: success
@@ -247,6 +324,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._build import w
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.failure import explain
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._build.source import (
     INDEX,
+    GitMissing,
     Source,
     SourceError,
     identity,
@@ -336,6 +414,11 @@ def _look(module: AnsibleModule, wish: build.Wish) -> tuple[build.Node, dict[str
     return node, build.inputs(wish, node, identity(wish.source, _git, open_address, timeout))
 
 
+def _environment(wish: build.Wish, node: build.Node) -> dict[str, Any]:
+    torch = str(node.torch.get("version") or "")
+    return {"prefix": wish.prefix, "python": node.python, "headers": node.headers, "torch": torch}
+
+
 def _start(module: AnsibleModule, wish: build.Wish) -> dict[str, Any]:
     node, found = _look(module, wish)
     problems = build.obstacles(wish, node, shutil.which)
@@ -366,6 +449,13 @@ def main() -> None:
             "subdirectory": {"type": "str", "default": ""},
             "source_timeout": {"type": "int", "default": 600},
             "prefix": {"type": "path", "required": True},
+            "user": {"type": "str", "default": ""},
+            "needs": {"type": "list", "elements": "str", "default": []},
+            "install_needs": {"type": "bool", "default": False},
+            "requirements": {"type": "list", "elements": "str", "default": []},
+            "torch_extension": {"type": "bool", "default": False},
+            "keep": {"type": "list", "elements": "str", "default": []},
+            "installer": {"type": "str", "choices": ["auto", "uv", "pip"], "default": "auto"},
             "environment": {"type": "dict", "default": {}},
             "variables": {"type": "dict", "default": {}},
             "build_options": {"type": "list", "elements": "str", "default": []},
@@ -412,14 +502,16 @@ def main() -> None:
         elif given["step"] == "start":
             answer = _start(module, wish)
         else:
-            _node, found = _look(module, wish)
-            answer = _answer(wish, build.key(found))
+            node, found = _look(module, wish)
+            answer = {**_answer(wish, build.key(found)), "environment": _environment(wish, node)}
         module.exit_json(**answer)
     except EnvironmentMissing as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
         # In check mode nothing before this task has made it.
-        module.exit_json(changed=True, key="", state=build.ABSENT, log="", wheel={}, progress={})
+        module.exit_json(changed=True, key="", state=build.ABSENT, log="", wheel={}, progress={}, environment={})
+    except GitMissing as error:
+        module.fail_json(msg=str(error), git_missing=True)
     except (build.BuildError, SourceError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:

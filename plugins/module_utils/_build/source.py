@@ -45,6 +45,10 @@ class SourceError(RuntimeError):
     """A source cannot be had; the text is a sentence for the user."""
 
 
+class GitMissing(SourceError):
+    """A source comes by git, which is not installed."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A source as it was asked for.
@@ -223,9 +227,7 @@ def _call(argv: Sequence[str], source: Source, git: Git, timeout: float) -> Fini
     try:
         finished = git(argv, _QUIET, timeout)
     except OSError as error:
-        raise SourceError(
-            f"git is missing on this node, and {source.place} comes by git; have it installed."
-        ) from error
+        raise GitMissing(f"git is missing on this node, and {source.place} comes by git; install it there.") from error
     if finished.rc is None:
         raise SourceError(
             f"The git host of {source.place} did not answer within {timeout:g} s. Name a mirror that this node "

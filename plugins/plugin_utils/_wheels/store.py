@@ -112,7 +112,18 @@ def source_file(source: str) -> Path | None:
     return path
 
 
-def told(name: str, host: str, progress: Mapping[str, Any]) -> str:
+def foreseen(name: str, host: str, built: bool, packages: Mapping[str, str]) -> str:
+    """What a run that is not in check mode would do for a wheel, as sentences.
+
+    :param built: whether the node has it. packages: of the system, that would be installed for the build.
+    """
+    if built:
+        return f"{name} has been built on {host}, and would be taken from there."
+    before = f" Packages to install there before: {', '.join(sorted(packages))}." if packages else ""
+    return f"{name} would be built on {host}.{before}"
+
+
+def progress_line(name: str, host: str, progress: Mapping[str, Any]) -> str:
     """How far a build is, for a reader who waits."""
     minutes, seconds = divmod(int(progress.get("seconds") or 0), 60)
     past = f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -15,8 +15,8 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._wheels.store i
     keep,
     kept,
     pack,
+    progress_line,
     source_file,
-    told,
 )
 
 MANIFEST = {
@@ -98,7 +98,7 @@ def test_source_on_the_control_node_is_told_from_those_elsewhere(tmp_path):
 
 
 def test_whoever_waits_is_told_how_far_it_is():
-    assert told("apex", "node1", {"seconds": 250, "steps": "12 of 37 files"}) == (
+    assert progress_line("apex", "node1", {"seconds": 250, "steps": "12 of 37 files"}) == (
         "apex is being built on node1: 4 min 10 s, compiled 12 of 37 files"
     )
-    assert told("apex", "node1", {"seconds": 9, "steps": ""}) == "apex is being built on node1: 9 s"
+    assert progress_line("apex", "node1", {"seconds": 9, "steps": ""}) == "apex is being built on node1: 9 s"
