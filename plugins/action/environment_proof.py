@@ -29,10 +29,13 @@ class ActionModule(DecisionAction):
         problems = [*kind.problems(environment, installed), *self._import(prefix, kind.imports(installed))]
         if problems:
             raise ValueError(" ".join(problems))
-        result = {"environment": environment}
+        result: dict[str, Any] = {"environment": environment}
         if arguments["record"] is None:
             return result
         record = recorded(arguments["record"], environment, arguments["recorded_packages"])
+        result["record"] = record
+        if not arguments["write"]:
+            return result
         written = self.module("environment_record", prefix=prefix, name=given[0], record=record)
         return {**result, "changed": written["changed"], "diff": written.get("diff", {})}
 

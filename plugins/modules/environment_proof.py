@@ -47,6 +47,12 @@ options:
     type: list
     elements: str
     default: []
+  write:
+    description:
+      - Whether the record is written. Turn it off where more has to hold first, and give RV(record) to
+        M(fromzero.deepspeed.environment_record) then.
+    type: bool
+    default: true
 attributes:
   check_mode:
     description: Looks, and says what would be recorded.
@@ -68,5 +74,9 @@ RETURN = r"""
 environment:
   description: What M(fromzero.deepspeed.environment_info) returned.
   returned: success
+  type: dict
+record:
+  description: O(record) with the installed versions.
+  returned: if O(record) is given
   type: dict
 """
