@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The fromzero team
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How a ref of NVIDIA apex is built for a torch, and whether the extensions are there. Pure functions over plain
+"""How a ref of NVIDIA apex is built for a torch, and whether the extensions are installed. Pure functions over plain
 values.
 
 The tables are C(data/apex.yml) and C(data/cuda.yml).
@@ -25,21 +25,32 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.vers
 )
 
 FULL, CPP, PYTHON = "full", "cpp", "python"
+# The packages whose versions are recorded with a proof.
+PROVED = ("apex", "torch")
+
+
+class ApexRequestError(ValueError):
+    """The request cannot be met; the text has a sentence for each reason."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked for.
+class ApexRequest:
+    """What is asked for; the names are those of the options of apex_decision.
 
     :param ref: of the repository; empty for the one that fits torch.
     :param build: FULL (C++ and CUDA), CPP or PYTHON. contrib: names of further switches.
-    :param allow_minor: whether nvcc may be of another minor version than torch's CUDA.
+    :param wheel: a file or an URL in place of a build.
     """
 
+    prefix: str = ""
     ref: str = ""
     build: str = FULL
     contrib: Sequence[str] = ()
-    allow_minor: bool = False
+    allow_cuda_minor_mismatch: bool = False
+    source: str = ""
+    wheel: str = ""
+    wheel_on_node: bool = False
+    architectures: Sequence[str] = ()
 
 
 @dataclass
@@ -64,8 +75,73 @@ class Build:
     remarks: list[str] = field(default_factory=list)
 
 
-def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """Decide how apex is built.
+def record(request: ApexRequest, environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for and where, without what was found: as long as neither changes, nothing is to do.
+
+    :param environment: what the module environment_info returned.
+    """
+    return {
+        "asked": request.wheel or [request.source, request.ref],
+        "build": [request.build, *request.contrib],
+        "allow_minor": request.allow_cuda_minor_mismatch,
+        "architectures": list(request.architectures),
+        "python": environment["python"],
+    }
+
+
+def due(request: ApexRequest, environment: Mapping[str, Any]) -> bool:
+    """Whether this has not been proved yet with the apex and the torch that are installed.
+
+    Extensions import only under the torch that they were built with.
+    """
+    installed = {name: environment["packages"][name] for name in PROVED if name in environment["packages"]}
+    return bool(environment["records"].get("apex") != {**record(request, environment), "found": installed})
+
+
+def decide(
+    request: ApexRequest, environment: Mapping[str, Any], table: Mapping[str, Any], *, check: bool = False
+) -> dict[str, Any]:
+    """What apex_decision returns where something is to do.
+
+    :param environment: what the module environment_info returned, torch gathered.
+    :param table: the content of data/apex.yml.
+    :param check: whether this is check mode, in which the roles before this one have installed nothing.
+    :raises ApexRequestError: the request cannot be met.
+    """
+    found = build(request, environment, table)
+    problems = found["problems"]
+    if check:
+        problems = contrib_problems(request.contrib, request.ref, table["contrib"]["switches"]) if request.ref else []
+    if problems:
+        raise ApexRequestError(" ".join(problems))
+    by_git = request.source.startswith("git+")
+    wheel = {
+        "source": f"{request.source}@{found['ref']}" if by_git else request.source,
+        "submodules": found["submodules"],
+        "environment": found["switches"],
+        "build_options": found["options"],
+        "build_options_scope": found["scope"],
+        "substitutions": found["substitutions"],
+        "nvcc": found["nvcc"],
+        "nvcc_versions": found["nvcc_versions"],
+        "needs": ["compiler", "headers"],
+    }
+    copied = bool(request.wheel) and not request.wheel_on_node and "://" not in request.wheel
+    return {
+        "due": True,
+        "build": {} if request.wheel else wheel,
+        "copied": request.wheel if copied else "",
+        "package": request.wheel or "apex==0.1",
+        # Every apex of NVIDIA's calls itself 0.1, so that the version of one that is installed says nothing.
+        "reinstall": "apex" in environment["packages"],
+        "extensions": found["extensions"],
+        "record": record(request, environment),
+        "warnings": found["remarks"],
+    }
+
+
+def build(request: ApexRequest, environment: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """How apex is built.
 
     :param environment: what the module environment_info returned, torch gathered.
     :param table: the content of data/apex.yml.
@@ -73,15 +149,15 @@ def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) 
     """
     torch, python = environment["torch"], environment["python"]
     version = str(torch.get("version") or "").split("+", maxsplit=1)[0]
-    ref = wish.ref or (apex_for(version) if version else "") or ""
+    ref = request.ref or (apex_for(version) if version else "") or ""
     row = apex_row(ref)
     found = Build(ref=ref, problems=_problems(ref, environment))
-    found.problems += contrib_problems(wish.contrib, ref, table["contrib"]["switches"])
+    found.problems += contrib_problems(request.contrib, ref, table["contrib"]["switches"])
     found.remarks = namesake(environment["packages"].get("apex", ""), table) + _era(ref, version)
     fault = apex_fits(ref, python) if ref and python else None
     if fault:
         found.problems.append(f"apex {ref} cannot be built: {fault.replace('is planned', 'is here')}.")
-    words = {FULL: ["cpp_ext", "cuda_ext"], CPP: ["cpp_ext"], PYTHON: []}[wish.build] + list(wish.contrib)
+    words = {FULL: ["cpp_ext", "cuda_ext"], CPP: ["cpp_ext"], PYTHON: []}[request.build] + list(request.contrib)
     if row["switches"] == "environment":
         found.switches = {f"APEX_{word.upper()}": "1" for word in words}
     else:
@@ -94,9 +170,9 @@ def build(wish: Wish, environment: Mapping[str, Any], table: Mapping[str, Any]) 
     # Every release asks nvcc for its version, whatever is built.
     found.nvcc = True
     own = str(torch.get("cuda") or "")
-    if own and (wish.build == FULL or wish.contrib):
-        found.nvcc_versions = _alike(own) if wish.allow_minor else [own]
-    if wish.allow_minor and wish.build == FULL:
+    if own and (request.build == FULL or request.contrib):
+        found.nvcc_versions = _alike(own) if request.allow_cuda_minor_mismatch else [own]
+    if request.allow_cuda_minor_mismatch and request.build == FULL:
         check = next(check for check in table["checks"] if check["check"] == row["check"])
         found.substitutions = [{"file": "setup.py", "text": check["text"], "by": check["by"]}]
     return asdict(found)
@@ -131,14 +207,14 @@ def _problems(ref: str, environment: Mapping[str, Any]) -> list[str]:
 
 
 def _era(ref: str, torch: str) -> list[str]:
-    """A sentence where a ref is of the time of another torch, which may compile or not."""
+    """A sentence where a ref is made for another torch, which may compile or not."""
     fitting = apex_for(torch) if torch else None
     if ref not in apexes() or not fitting or of_its_time(ref, torch):
         return []
     lost = ", and has no apex.amp any more" if apexes()[fitting]["amp"] and not apexes()[ref]["amp"] else ""
     return [
-        f"apex {ref} is of the time of another torch than {torch}, which goes with apex {fitting}{lost}; where it does "
-        "not compile, leave apex_ref out."
+        f"apex {ref} is made for another torch than {torch}, which goes with apex {fitting}{lost}; it is built anyway. "
+        "Where it does not compile, leave apex_ref out."
     ]
 
 

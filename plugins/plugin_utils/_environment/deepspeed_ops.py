@@ -26,7 +26,8 @@ class Circumstances:
     """What decides whether an op can be built.
 
     :param version: of DeepSpeed; empty where a wheel or a source says it.
-    :param accelerator: cuda, rocm or cpu. architectures: compute capabilities of the cluster.
+    :param accelerator: cuda, rocm or cpu; empty where it is not known yet.
+    :param architectures: compute capabilities of the cluster.
     :param system: whether packages of the system can be installed. variables: those that the user sets for the build.
     """
 
@@ -139,7 +140,7 @@ def _impossible(row: Row, where: Circumstances) -> str:
         return f"DeepSpeed {version} does not have it yet"
     if version and "gone_from" in row and numbers(version) >= numbers(row["gone_from"]):
         return f"DeepSpeed {version} does not have it any more"
-    if where.accelerator not in row["accelerators"]:
+    if where.accelerator and where.accelerator not in row["accelerators"]:
         return f"it is for {listed(row['accelerators'])}, and the nodes compute on {where.accelerator}"
     least = row.get("capability_from")
     if least and where.accelerator == "cuda" and where.architectures:

@@ -11,7 +11,9 @@ import pytest
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.fromzero.deepspeed.plugins.action import (
+    apex_decision,
     cuda_toolkit_decision,
+    deepspeed_decision,
     environment_proof,
     nvidia_driver_decision,
     nvidia_driver_proof,
@@ -73,12 +75,12 @@ class Node:
         self.asked.append((name, module_args))
         return dict(self.answers[name])
 
-    def run(self, plugin: Any, **arguments: Any) -> dict[str, Any]:
+    def run(self, plugin: Any, /, check_mode: bool | None = None, **arguments: Any) -> dict[str, Any]:
         action = plugin.ActionModule.__new__(plugin.ActionModule)
-        action._task = SimpleNamespace(args=arguments, check_mode=self.check_mode)
+        action._task = SimpleNamespace(args=arguments, check_mode=self.check_mode if check_mode is None else check_mode)
         action._execute_module = self.execute
         action._display = SimpleNamespace(warning=self.warned.append)
-        variables = {"inventory_hostname": "node1", "ansible_facts": self.facts}
+        variables = {"inventory_hostname": "node1", "ansible_facts": {"os_family": "Debian", **self.facts}}
         found: dict[str, Any] = action.run(task_vars=variables)
         return found
 
@@ -92,6 +94,10 @@ def test_options_are_those_of_the_documentation() -> None:
     spec = documented_spec("torch_decision")
     assert spec["version"] == {"type": "str", "required": True}
     assert spec["wheels"] == {"type": "list", "elements": "str", "default": []}
+
+
+def test_a_path_is_not_read_with_the_home_of_the_control_node() -> None:
+    assert documented_spec("torch_decision")["prefix"] == {"type": "str", "required": True}
 
 
 def test_the_node_is_asked_once(node: Node) -> None:
@@ -111,6 +117,46 @@ def test_a_module_that_fails_is_the_failure_of_the_task(node: Node) -> None:
     assert node.run(torch_decision, prefix="/env", version="2.13.0") == {"failed": True, "msg": "no python"}
 
 
+LATER = [
+    # The action, its options, and what the second look imports.
+    (apex_decision, {"source": "git+https://host/apex"}, {"gather": ["torch"]}),
+    (deepspeed_decision, {"version": "0.19.8"}, {"gather": ["torch", "deepspeed"], "accelerator": "auto"}),
+]
+
+
+@pytest.mark.parametrize(("plugin", "options", "second"), LATER)
+def test_torch_is_imported_only_where_something_is_due(
+    node: Node, plugin: Any, options: dict[str, Any], second: dict[str, Any]
+) -> None:
+    torch = {"version": "2.13.0+cu130", "cuda": "13.0", "hip": None}
+    packages = {"torch": "2.13.0+cu130"}
+    where = {**ENVIRONMENT, "torch": torch, "packages": packages, "deepspeed": {}, "headers": True}
+    node.answers["environment_info"] = where
+    decided = node.run(plugin, prefix="/env", **options)
+    assert decided["due"]
+    assert [arguments for _name, arguments in node.asked] == [
+        {"prefix": "/env", "gather": ["packages"]},
+        {"prefix": "/env", **second},
+    ]
+    node.asked.clear()
+    proved = {**decided["record"], "found": packages}
+    node.answers["environment_info"] = {**where, "records": {"apex": proved, "deepspeed": proved}}
+    assert node.run(plugin, prefix="/env", **options) == {"changed": False, "due": False}
+    assert len(node.asked) == 1
+
+
+@pytest.mark.parametrize(("plugin", "options", "second"), LATER)
+def test_what_earlier_roles_would_install_is_no_failure_in_check_mode(
+    node: Node, plugin: Any, options: dict[str, Any], second: dict[str, Any]
+) -> None:
+    errors = ["There is no Python environment at /env."]
+    virgin = {"exists": False, "python": "", "packages": {}, "torch": {}, "errors": errors}
+    node.answers["environment_info"] = {**ENVIRONMENT, **virgin, "deepspeed": {}, "headers": False}
+    assert node.run(plugin, prefix="/env", check_mode=True, **options)["due"]
+    with pytest.raises(Refusal, match=r"^There is no Python environment at /env\.$"):
+        node.run(plugin, prefix="/env", **options)
+
+
 def test_what_is_proved_is_recorded_with_the_versions_that_were_found(node: Node) -> None:
     installed = {"packages": ["torch==2.13.0+cpu"]}
     proved = node.run(
@@ -120,6 +166,20 @@ def test_what_is_proved_is_recorded_with_the_versions_that_were_found(node: Node
     assert proved["environment"]["packages"] == {"torch": "2.13.0+cpu"}
     record = {"asked": ["x"], "found": {"torch": "2.13.0+cpu"}}
     assert node.asked[-1] == ("environment_record", {"prefix": "/env", "name": "torch", "record": record})
+
+
+def test_a_record_can_be_left_to_a_later_task(node: Node) -> None:
+    installed = {"packages": ["torch==2.13.0+cpu"]}
+    proved = node.run(
+        environment_proof,
+        prefix="/env",
+        torch=installed,
+        record={"asked": []},
+        recorded_packages=["torch"],
+        write=False,
+    )
+    assert proved["record"] == {"asked": [], "found": {"torch": "2.13.0+cpu"}}
+    assert [name for name, _arguments in node.asked] == ["environment_info"]
 
 
 def test_what_is_not_what_was_asked_for_is_refused_and_not_recorded(node: Node) -> None:

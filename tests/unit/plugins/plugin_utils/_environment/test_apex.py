@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.apex import (
-    Wish,
+    ApexRequest,
+    ApexRequestError,
     build,
     contrib_problems,
+    decide,
+    due,
     namesake,
+    record,
     shortcomings,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
@@ -40,7 +44,7 @@ GENERATIONS = [
 @pytest.mark.parametrize("generation", GENERATIONS, ids=lambda generation: str(generation[3]))
 def test_ref_fits_torch_and_is_built_by_its_own_switches(generation: tuple[Any, ...]) -> None:
     version, cuda, python, ref, switches, options, scope = generation
-    found = build(Wish(), environment(version, cuda, python=python), TABLE)
+    found = build(ApexRequest(), environment(version, cuda, python=python), TABLE)
     assert found["problems"] == []
     assert (found["ref"], found["switches"], found["options"], found["scope"]) == (ref, switches, options, scope)
     assert found["nvcc_versions"] == [cuda]
@@ -49,25 +53,27 @@ def test_ref_fits_torch_and_is_built_by_its_own_switches(generation: tuple[Any, 
 
 
 BUILDS = [
-    (Wish(build="cpp"), {"APEX_CPP_EXT": "1"}, ["apex_C"], []),
-    (Wish(build="python"), {}, [], []),
-    (Wish(build="python", contrib=["xentropy"]), {"APEX_XENTROPY": "1"}, ["xentropy_cuda"], ["13.0"]),
-    (Wish(build="cpp", contrib=["bnp"]), {"APEX_CPP_EXT": "1", "APEX_BNP": "1"}, ["apex_C", "bnp"], ["13.0"]),
+    (ApexRequest(build="cpp"), {"APEX_CPP_EXT": "1"}, ["apex_C"], []),
+    (ApexRequest(build="python"), {}, [], []),
+    (ApexRequest(build="python", contrib=["xentropy"]), {"APEX_XENTROPY": "1"}, ["xentropy_cuda"], ["13.0"]),
+    (ApexRequest(build="cpp", contrib=["bnp"]), {"APEX_CPP_EXT": "1", "APEX_BNP": "1"}, ["apex_C", "bnp"], ["13.0"]),
 ]
 
 
-@pytest.mark.parametrize(("wish", "switches", "extensions", "versions"), BUILDS)
+@pytest.mark.parametrize(("asked", "switches", "extensions", "versions"), BUILDS)
 def test_less_is_built_where_less_is_asked_for(
-    wish: Wish, switches: dict[str, str], extensions: list[str], versions: list[str]
+    asked: ApexRequest, switches: dict[str, str], extensions: list[str], versions: list[str]
 ) -> None:
-    found = build(wish, environment(), TABLE)
+    found = build(asked, environment(), TABLE)
     assert (found["switches"], found["extensions"], found["nvcc_versions"]) == (switches, extensions, versions)
     assert found["nvcc"]
 
 
 @pytest.mark.parametrize("row", TABLE["releases"], ids=lambda row: str(row["apex"]))
 def test_every_ref_has_a_test_of_nvcc_that_can_be_replaced(row: dict[str, Any]) -> None:
-    found = build(Wish(ref=str(row["apex"]), allow_minor=True), environment("2.4.0+cu124", "12.4"), TABLE)
+    found = build(
+        ApexRequest(ref=str(row["apex"]), allow_cuda_minor_mismatch=True), environment("2.4.0+cu124", "12.4"), TABLE
+    )
     [replaced] = found["substitutions"]
     assert replaced["file"] == "setup.py"
     assert "major" in replaced["by"]
@@ -94,43 +100,47 @@ BETWEEN = [
 def test_ref_that_has_no_row_is_built_as_the_one_before_it(
     ref: str, scope: str, options: list[str], switches: dict[str, str]
 ) -> None:
-    found = build(Wish(ref=ref, build="cpp"), environment("2.4.0+cu124", "12.4"), TABLE)
+    found = build(ApexRequest(ref=ref, build="cpp"), environment("2.4.0+cu124", "12.4"), TABLE)
     assert (found["problems"], found["remarks"]) == ([], [])
     assert (found["ref"], found["scope"], found["options"], found["switches"]) == (ref, scope, options, switches)
 
 
 PROBLEMS = [
-    (Wish(), environment("2.13.0+cpu", None), "is built for CPUs, and apex is for torch with CUDA"),
+    (ApexRequest(), environment("2.13.0+cpu", None), "is built for CPUs, and apex is for torch with CUDA"),
     (
-        Wish(),
+        ApexRequest(),
         environment(torch={"version": "2.13.0+rocm7.2", "cuda": None, "hip": "7.2"}),
         "is built for AMD's GPUs, and apex is for torch with CUDA",
     ),
-    (Wish(), environment(packages={}, torch={}), "torch is not installed in /env; apex is built for it."),
+    (ApexRequest(), environment(packages={}, torch={}), "torch is not installed in /env; apex is built for it."),
     (
-        Wish(),
+        ApexRequest(),
         environment(exists=False, errors=["There is no Python environment at /env."], torch={}),
         "There is no Python environment",
     ),
     (
-        Wish(),
+        ApexRequest(),
         environment(torch={}, errors=["torch is of no use in /env: ImportError: x."]),
         "torch is of no use in /env",
     ),
-    (Wish(), environment("2.13.0+cu130", "13.0", python="3.9.1"), "it needs python 3.10 or newer, and 3.9.1 is here."),
-    (Wish(), environment("1.7.1+cu110", "11.0"), "No apex is known that fits torch 1.7.1"),
-    (Wish(contrib=["xentropi"]), environment(), "apex_contrib has 'xentropi', which is no switch of apex"),
+    (
+        ApexRequest(),
+        environment("2.13.0+cu130", "13.0", python="3.9.1"),
+        "it needs python 3.10 or newer, and 3.9.1 is here.",
+    ),
+    (ApexRequest(), environment("1.7.1+cu110", "11.0"), "No apex is known that fits torch 1.7.1"),
+    (ApexRequest(contrib=["xentropi"]), environment(), "apex_contrib has 'xentropi', which is no switch of apex"),
 ]
 
 
-@pytest.mark.parametrize(("wish", "where", "words"), PROBLEMS)
-def test_what_stands_against_a_build_is_told(wish: Wish, where: dict[str, Any], words: str) -> None:
-    assert words in " ".join(build(wish, where, TABLE)["problems"])
+@pytest.mark.parametrize(("asked", "where", "words"), PROBLEMS)
+def test_what_stands_against_a_build_is_told(asked: ApexRequest, where: dict[str, Any], words: str) -> None:
+    assert words in " ".join(build(asked, where, TABLE)["problems"])
 
 
 def test_submodules_come_where_a_switch_needs_them() -> None:
-    assert not build(Wish(contrib=["xentropy"]), environment(), TABLE)["submodules"]
-    assert build(Wish(contrib=["fused_conv_bias_relu"]), environment(), TABLE)["submodules"]
+    assert not build(ApexRequest(contrib=["xentropy"]), environment(), TABLE)["submodules"]
+    assert build(ApexRequest(contrib=["fused_conv_bias_relu"]), environment(), TABLE)["submodules"]
 
 
 CONTRIB = [
@@ -168,12 +178,12 @@ ERAS = [
     (
         "25.09",
         "2.0.1+cu117",
-        "is of the time of another torch than 2.0.1, which goes with apex 23.05, and has no apex.amp",
+        "is made for another torch than 2.0.1, which goes with apex 23.05, and has no apex.amp",
     ),
     (
         "23.05",
         "2.1.1+cu118",
-        "is of the time of another torch than 2.1.1, which goes with apex 23.08; where it does not",
+        "is made for another torch than 2.1.1, which goes with apex 23.08; it is built anyway.",
     ),
     ("25.09", "2.9.1+cu128", ""),
     ("25.09", "1.7.1+cu110", ""),
@@ -183,8 +193,8 @@ ERAS = [
 
 
 @pytest.mark.parametrize(("ref", "torch", "words"), ERAS)
-def test_ref_of_the_time_of_another_torch_is_built_and_told(ref: str, torch: str, words: str) -> None:
-    found = build(Wish(ref=ref), environment(torch, "11.8"), TABLE)
+def test_ref_made_for_another_torch_is_built_with_a_warning(ref: str, torch: str, words: str) -> None:
+    found = build(ApexRequest(ref=ref), environment(torch, "11.8"), TABLE)
     assert len(found["remarks"]) == bool(words)
     assert words in " ".join(found["remarks"])
 
@@ -211,5 +221,53 @@ def test_package_that_has_only_the_name_is_told_from_nvidias(version: str, other
 
 def test_package_that_has_only_the_name_is_told_beside_the_build() -> None:
     packages = {"torch": "2.13.0+cu130", "apex": "0.9.10.dev0"}
-    [found] = build(Wish(), environment(packages=packages), TABLE)["remarks"]
+    [found] = build(ApexRequest(), environment(packages=packages), TABLE)["remarks"]
     assert found.startswith("The package apex 0.9.10.dev0 that is installed here is a toolkit for web sites")
+
+
+def ready(**other: Any) -> dict[str, Any]:
+    return environment(records={}, **other)
+
+
+def test_nothing_is_due_where_the_same_was_proved_with_the_same_versions() -> None:
+    request = ApexRequest(source="git+https://host/apex", ref="25.09", architectures=["8.0"])
+    proved = {**record(request, ready()), "found": {"torch": "2.13.0+cu130"}}
+    assert not due(request, {**ready(), "records": {"apex": proved}})
+    assert due(request, ready())
+    assert due(ApexRequest(source="git+https://host/apex", ref="25.05"), {**ready(), "records": {"apex": proved}})
+    other = {"torch": "2.12.0+cu130"}
+    assert due(request, {**ready(), "packages": other, "records": {"apex": proved}})
+
+
+def test_a_build_is_described_as_wheel_build_takes_it() -> None:
+    decided = decide(ApexRequest(source="git+https://host/apex", ref="25.09"), ready(), TABLE)
+    assert (decided["build"]["source"], decided["build"]["nvcc_versions"]) == ("git+https://host/apex@25.09", ["13.0"])
+    assert (decided["build"]["needs"], decided["package"]) == (["compiler", "headers"], "apex==0.1")
+    assert (decided["copied"], decided["reinstall"]) == ("", False)
+
+
+# The wheel, whether it is on the node, and what is copied to it.
+GIVEN_WHEELS = [
+    ("/home/ann/apex-0.1-py3-none-any.whl", False, "/home/ann/apex-0.1-py3-none-any.whl"),
+    ("/srv/apex-0.1-py3-none-any.whl", True, ""),
+    ("https://mirror.example/apex-0.1-py3-none-any.whl", False, ""),
+]
+
+
+@pytest.mark.parametrize(("wheel", "on_node", "copied"), GIVEN_WHEELS)
+def test_with_a_wheel_nothing_is_built(wheel: str, on_node: bool, copied: str) -> None:
+    decided = decide(ApexRequest(wheel=wheel, wheel_on_node=on_node), ready(), TABLE)
+    assert (decided["build"], decided["copied"], decided["package"]) == ({}, copied, wheel)
+    assert decided["record"]["asked"] == wheel
+
+
+def test_all_that_prevents_a_build_is_one_message() -> None:
+    with pytest.raises(ApexRequestError, match=r"is built for CPUs.* apex_contrib has 'xentropi'"):
+        decide(ApexRequest(contrib=["xentropi"]), ready(version="2.13.0+cpu", cuda=None), TABLE)
+
+
+def test_check_mode_passes_over_what_earlier_roles_have_not_installed_yet() -> None:
+    virgin = environment(exists=False, errors=["There is no Python environment at /env."], torch={}, packages={})
+    assert decide(ApexRequest(), {**virgin, "records": {}, "python": ""}, TABLE, check=True)["build"]
+    with pytest.raises(ApexRequestError, match="'xentropi'"):
+        decide(ApexRequest(ref="25.09", contrib=["xentropi"]), {**virgin, "records": {}}, TABLE, check=True)
