@@ -42,8 +42,6 @@ _UNKNOWN = {"key": "", "state": "absent", "log": "", "wheel": {}, "progress": {}
 class ActionModule(DecisionAction):
     """Runs the module of the same name in steps; its documentation is there."""
 
-    TRANSFERS_FILES = True
-
     def decide(self, arguments: dict[str, Any]) -> dict[str, Any]:
         self._host = str(self._task.delegate_to or self._task_vars["inventory_hostname"])
         try:

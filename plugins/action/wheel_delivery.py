@@ -18,8 +18,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.transf
 class ActionModule(ActionBase):
     """Runs the module of the same name; its documentation is there."""
 
-    TRANSFERS_FILES = True
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = self._arguments()
