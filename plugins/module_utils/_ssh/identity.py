@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -228,13 +229,25 @@ class _Keys:
             keep_copy(self.path)
             if public.exists():
                 keep_copy(public)
+        # ssh offers what this file says, and with another key beside it no node would let the account in.
+        if public.exists():
+            public.unlink()
         try:
             waiting(self.path).replace(self.path)
         except FileNotFoundError:
             # A node that shares this home was faster.
             return
-        if _public_file(waiting(self.path)).exists():
+        with suppress(FileNotFoundError):
             _public_file(waiting(self.path)).replace(public)
+
+    def forget_half(self, path: Path) -> bool:
+        """Removes the public half of a key that is gone: a run that broke off in a switch leaves it."""
+        half = _public_file(path)
+        if path.exists() or not half.exists():
+            return False
+        if not self._check:
+            half.unlink()
+        return True
 
 
 def ensure_key_pair(account: Account, wish: Wish, runner: Runner, check: bool) -> KeyPair:
@@ -285,6 +298,8 @@ def _ensure(pair: KeyPair, keys: _Keys, wish: Wish) -> None:
         keys.switch()
         pair.changes.append(f"{path} is the key that waited")
         current, following = following, None
+    if following is None and keys.forget_half(after):
+        pair.changes.append(f"{_public_file(after)} is gone, since it has no private key")
     newest = given or following or current
     for file, public in ((path, current), (after, following)):
         shared = wish.shared and public == newest

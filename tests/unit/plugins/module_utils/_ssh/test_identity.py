@@ -167,6 +167,29 @@ def test_what_a_killed_run_left_of_a_key_goes(account: Account) -> None:
     assert ensure(account).changes == []
 
 
+def test_a_switch_that_breaks_off_leaves_no_public_key_of_another(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure(account)
+    new = ensure(account, Wish(rotate=True)).public_keys[1]
+    replace = Path.replace
+
+    def broken_off(path: Path, target: Path) -> Path:
+        if target.suffix == ".pub":
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        ensure(account, Wish(switch=True))
+    assert files(account) == {"id_ed25519", "id_ed25519.next.pub"}
+    monkeypatch.undo()
+    assert ensure(account).public_keys == [new]
+    assert files(account) == {"id_ed25519", "id_ed25519.pub"}
+    assert ensure(account).changes == []
+    assert (account.ssh / "id_ed25519.pub").read_text(encoding="utf-8").startswith(new)
+
+
 def test_nodes_that_share_a_home_switch_together(account: Account) -> None:
     ensure(account)
     new = ensure(account, Wish(rotate=True)).public_keys[1]
