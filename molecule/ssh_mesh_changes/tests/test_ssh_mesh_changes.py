@@ -318,6 +318,17 @@ def test_rotation_of_a_part_of_the_nodes_waits_for_the_rest(mesh: Mesh) -> None:
     assert mesh.keys()["node1"] != before["node1"]
 
 
+def test_a_rotation_waits_for_a_node_that_is_lost(mesh: Mesh) -> None:
+    before = mesh.keys()
+    with paused("node3"):
+        done = mesh.play("-T", "3", "-e", "ssh_mesh_rotate=true", node3={"ansible_control_path": "none"})
+    assert done.returncode == 4, done.stdout
+    assert mesh.keys() == before
+    assert mesh.unreached() == []
+    assert mesh.play().returncode == 0
+    assert mesh.keys()["node1"] != before["node1"]
+
+
 def broken_off_at(task: str) -> Callable[[Mesh], None]:
     def run(mesh: Mesh) -> None:
         with subprocess.Popen(
