@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def main() -> int:
     if given.table:
         print(results.table(results.read(given.results)))
         return 0
+    # A fault is healed before the tool ends.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         return 1 if sum(not trial.holds for trial in soak(given)) else 0
     except SandboxError as error:

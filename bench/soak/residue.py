@@ -31,6 +31,7 @@ IGNORED = re.compile(
             r"/__pycache__(/|$)|\.pyc$",  # so does bytecode: which file is imported first is chance
             r"^/run/(systemd|user|log|udev|dbus|motd|utmp|credentials|initctl|nologin)",  # systemd's own
             r"^/srv/before",  # the tool's own copy
+            r"^/tmp/ansible_[\w.]+_payload_",  # the code of a module that was killed; Ansible itself unpacks it there
             r"/systemd-private-",  # services of systemd, at each boot
             r"^/etc/(\.pwd\.lock|ld\.so\.cache|ssl/certs)",  # written by Debian's triggers
             r"^/var/lib/apt/(lists/[^/]*$|periodic|extended_states)",  # the age of the lists is no run's business

@@ -19,6 +19,9 @@ from bench.soak.runs import Command, Run, changed, tail
 from bench.soak.world import World
 from sandbox.shell import ROOT, SandboxError, say
 
+# A module on a node that stood still goes on once the node does, for some seconds.
+SETTLE = 5
+
 
 @dataclass
 class Soak:
@@ -89,7 +92,7 @@ class Soak:
         struck = time.time()
         detail, disturbed = self.disturb(fault, node, run, rng)
         task = running(run.executions, node, struck)
-        found = [f"before the next run: {line}" for line in self.operation.between(self.world)]
+        found = [f"before the next run: {line}" for line in self.between()]
         command = rng.choice(self.operation.converge)
         began = time.monotonic()
         code = self.play(command, folder, "rerun").wait()
@@ -112,12 +115,23 @@ class Soak:
             found=found,
         )
 
+    def between(self) -> list[str]:
+        """What the fault alone has broken; what was interrupted by it may end first."""
+        found = self.operation.between(self.world)
+        if found:
+            time.sleep(SETTLE)
+            found = self.operation.between(self.world)
+        return found
+
     def disturb(self, fault: Fault, node: str, run: Run, rng: random.Random) -> tuple[str, int | None]:
         """Let a fault happen and end; what it says of itself, and the exit code of the run."""
         try:
             detail = fault.strike(self.world, node, run, rng)
             hold = fault.hold(rng)
             run.wait(hold)
+        except BaseException:
+            run.kill()
+            raise
         finally:
             fault.heal(self.world, node)
         return detail, run.wait()
