@@ -16,11 +16,13 @@ import argparse
 import random
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench.soak import results
 from bench.soak.faults import FAULTS
 from bench.soak.operations import OPERATIONS, older_wheel
+from bench.soak.residue import counts
 from bench.soak.trial import Soak
 from bench.soak.world import World, up
 from sandbox import image, nodes, wheelhouse
@@ -66,7 +68,8 @@ def main() -> int:
     """Run the trials; the exit code is 1 where something does not hold."""
     given = parser().parse_args()
     if given.table:
-        print(results.table(results.read(given.results)))
+        trials = results.read(given.results)
+        print(results.table([replace(one, found=[line for line in one.found if counts(line)]) for one in trials]))
         return 0
     # A fault is healed before the tool ends.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))

@@ -32,6 +32,8 @@ IGNORED = re.compile(
             r"^/run/(systemd|user|log|udev|dbus|motd|utmp|credentials|initctl|nologin)",  # systemd's own
             r"^/srv/before",  # the tool's own copy
             r"^/tmp/ansible_[\w.]+_payload_",  # the code of a module that was killed; Ansible itself unpacks it there
+            r"/\.ansible/tmp/ansible-tmp-",  # Ansible's own folder for a task; it stays where the run was killed
+            r"/\.local/state/ds-launch/",  # logs of launches
             r"/systemd-private-",  # services of systemd, at each boot
             r"^/etc/(\.pwd\.lock|ld\.so\.cache|ssl/certs)",  # written by Debian's triggers
             r"^/var/lib/apt/(lists/[^/]*$|periodic|extended_states)",  # the age of the lists is no run's business
@@ -48,6 +50,11 @@ _LIST = rf"find {' '.join(FOLDERS)} -xdev -printf '%y %m %u %p\n' 2>/dev/null ||
 _PROCESSES = r"""
 ps -eo user:20,args --no-headers | grep -E 'ansible|AnsiballZ|wheel|uv |pip|cc1plus|setup\.py|deepspeed|sudo' |
 grep -vE 'grep|ps -eo' || true
+"""
+# Where a task may have put a key for a moment.
+_KEYS = r"""
+find /tmp /var/tmp /home/*/.ansible /root/.ansible -xdev -type f -size -128k \
+  -exec grep -l 'PRIVATE KEY' {} + 2>/dev/null || true
 """
 SECRETS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|b3BlbnNzaC1rZXktdjE")
 
@@ -67,10 +74,17 @@ def entries(listing: str) -> Counter[str]:
     return found
 
 
+def counts(found: str) -> bool:
+    """Whether a sentence of a trial counts, by what is left out today."""
+    path = found.rpartition(" /")[2]
+    return not (found.startswith("left: ") and IGNORED.search(f"/{path}"))
+
+
 def on_node(world: World, node: str) -> Counter[str]:
     """What lies on a node, and what still runs there."""
     found = entries(world.shell(node, _LIST))
     found.update(f"process {normalised(line)}" for line in world.shell(node, _PROCESSES).splitlines())
+    found.update(f"private key in {normalised(line)}" for line in world.shell(node, _KEYS).splitlines())
     found.update(f"dpkg: {line}" for line in world.shell(node, "dpkg --audit").splitlines())
     return found
 

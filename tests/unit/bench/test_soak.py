@@ -84,6 +84,18 @@ def test_caches_and_what_the_system_itself_makes_are_left_out(path: str) -> None
     assert residue.entries(f"f 644 root {path}") == {}
 
 
+@pytest.mark.parametrize(
+    ("found", "counted"),
+    [
+        ("left: node1 + d 700 trainer /home/trainer/.ansible/tmp/ansible-tmp-#.#-#-#", False),
+        ("left: node1 + f 644 trainer /tmp/.fromzero-#/a.whl", True),
+        ("the next run ends with 2", True),
+    ],
+)
+def test_what_is_left_out_today_is_left_out_of_older_trials(found: str, counted: bool) -> None:
+    assert residue.counts(found) is counted
+
+
 def listing(*paths: str) -> str:
     return "\n".join(f"f 600 trainer {path}" for path in paths)
 
