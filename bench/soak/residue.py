@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.soak.runs import TEMPORARY
 from bench.soak.world import World
 
 FOLDERS = (
@@ -103,7 +104,7 @@ def on_control(folders: Iterable[Path]) -> Counter[str]:
 def everywhere(world: World) -> dict[str, Counter[str]]:
     """The listing of each place; no node is called control."""
     listings = {node: on_node(world, node) for node in world.names}
-    return {**listings, "control": on_control([world.artifacts])}
+    return {**listings, "control": on_control([world.artifacts, world.folder / TEMPORARY])}
 
 
 def differences(before: dict[str, Counter[str]], after: dict[str, Counter[str]]) -> list[str]:

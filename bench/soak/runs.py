@@ -17,6 +17,8 @@ from sandbox.shell import ROOT
 
 CALLBACKS = (ROOT / "sandbox" / "callbacks", Path(__file__).parent / "callbacks")
 PLAYBOOKS = Path(__file__).parent / "playbooks"
+# Folders of the control node, for temporary files: Ansible's own, and those of everything else.
+ANSIBLE_TEMPORARY, TEMPORARY = "local_tmp", "tmp"
 # A node that does not answer is given up after some seconds in place of thirty: hundreds of runs wait for it.
 PATIENCE = 6
 QUICK_SSH = "-o ServerAliveInterval=2 -o ServerAliveCountMax=3"
@@ -44,7 +46,7 @@ class Run:
             self._process = subprocess.Popen(
                 arguments(command, inventory),
                 cwd=ROOT,
-                env=environment(self.events, folder.parent / "local_tmp"),
+                env=environment(self.events, folder.parent),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -118,13 +120,15 @@ def arguments(command: Command, inventory: Path) -> list[str]:
     return ["ansible-playbook", "-i", str(inventory), "-e", json.dumps(variables), str(command.playbook)]
 
 
-def environment(events: Path, local_tmp: Path) -> dict[str, str]:
-    """What a run sees: no colours, the callbacks, and a folder for temporary files that can be looked at."""
+def environment(events: Path, folder: Path) -> dict[str, str]:
+    """What a run sees: no colours, the callbacks, and folders for temporary files that can be looked at."""
+    (folder / TEMPORARY).mkdir(exist_ok=True)
     return {
         **os.environ,
         "ANSIBLE_CALLBACK_PLUGINS": ":".join(map(str, CALLBACKS)),
         "ANSIBLE_CALLBACKS_ENABLED": "keep_modules,soak_events",
-        "ANSIBLE_LOCAL_TEMP": str(local_tmp),
+        "ANSIBLE_LOCAL_TEMP": str(folder / ANSIBLE_TEMPORARY),
+        "TMPDIR": str(folder / TEMPORARY),
         "ANSIBLE_FORCE_COLOR": "false",
         "ANSIBLE_NOCOLOR": "true",
         "SOAK_EVENTS": str(events),

@@ -15,7 +15,7 @@ from bench.soak.faults import Fault
 from bench.soak.moments import Execution, choose, running
 from bench.soak.operations import SITE, VERIFY, Operation
 from bench.soak.results import Trial
-from bench.soak.runs import Command, Run, changed, tail
+from bench.soak.runs import ANSIBLE_TEMPORARY, TEMPORARY, Command, Run, changed, tail
 from bench.soak.world import World
 from sandbox.shell import ROOT, SandboxError, say
 
@@ -141,9 +141,10 @@ class Soak:
         found = [f"the next run ends with {code}"] if code else []
         found += self.settle(folder)
         found += [f"left: {line}" for line in residue.differences(self.clean, residue.everywhere(self.world))]
-        temporary = self.world.folder / "local_tmp"
-        found += [f"{path} shows a private key" for path in residue.secrets([folder, temporary])]
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary = [self.world.folder / name for name in (ANSIBLE_TEMPORARY, TEMPORARY)]
+        found += [f"{path} shows a private key" for path in residue.secrets([folder, *temporary])]
+        for place in temporary:
+            shutil.rmtree(place, ignore_errors=True)
         return found
 
 

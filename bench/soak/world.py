@@ -29,12 +29,15 @@ for folder in {" ".join(_KEPT)}; do
   rsync -aHAX --delete {_EXCLUDE} $folder/ /srv/before$folder/
 done
 cat /etc/hosts > /srv/before/hosts
+ls -A /tmp > /srv/before/tmp
 """
 _RESTORE = f"""
 set -e
 for folder in {" ".join(_KEPT)}; do rsync -aHAX --delete {_EXCLUDE} /srv/before$folder/ $folder/; done
 cat /srv/before/hosts > /etc/hosts
-find /tmp /var/tmp -mindepth 1 -maxdepth 1 -name '*ansible*' -exec rm -rf {{}} +
+ls -A /tmp | grep --invert-match --line-regexp --fixed-strings --file=/srv/before/tmp | grep --invert-match systemd- |
+while read -r name; do rm -rf "/tmp/$name"; done
+find /var/tmp -mindepth 1 -maxdepth 1 -name '*ansible*' -exec rm -rf {{}} +
 systemctl reload ssh
 """
 _TOOLS = """
