@@ -102,16 +102,22 @@ def soak(given: argparse.Namespace) -> list[results.Trial]:
 
 
 def attempt(one: Soak, kind: str, seed: int) -> tuple[results.Trial, int]:
-    """A trial that was not too late, and the next seed.
+    """A trial that was not too late, and the next seed. What keeps the tool itself from a trial counts as too late.
 
-    :raises SandboxError: the run is always over before the fault.
+    :raises SandboxError: there is none.
     """
     for _miss in range(MISSES):
-        trial = one.trial(FAULTS[kind], seed)
         seed += 1
+        try:
+            trial = one.trial(FAULTS[kind], seed - 1)
+        except SandboxError as error:
+            say(f"No trial of seed {seed - 1}: {error}")
+            continue
         if trial:
             return trial, seed
-    raise SandboxError(f"{one.operation.name} was over before '{kind}' {MISSES} times in a row.")
+    raise SandboxError(
+        f"{one.operation.name} was over before '{kind}', or could not be tried, {MISSES} times in a row."
+    )
 
 
 def start(given: argparse.Namespace) -> World:

@@ -127,8 +127,11 @@ class Soak:
         """Let a fault happen and end; what it says of itself, and the exit code of the run."""
         try:
             detail = fault.strike(self.world, node, run, rng)
-            hold = fault.hold(rng)
-            run.wait(hold)
+        except SandboxError:
+            run.kill()
+            raise
+        try:
+            run.wait(fault.hold(rng))
         except BaseException:
             run.kill()
             raise
