@@ -16,7 +16,7 @@ from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.requirements import canonical
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.account import as_user
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.decision import DecisionAction, ModuleFailed
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.transfer import fetched, handed_over
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.transfer import fetched, handed_over, sweep
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment import build_packages
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._wheels.store import (
@@ -154,6 +154,7 @@ class ActionModule(DecisionAction):
     def _started(self, local: Path | None, given: dict[str, Any]) -> dict[str, Any]:
         if local is None:
             return self._step(given, "start")
+        sweep(self)
         with handed_over(self, local, given["source"].lstrip("/")) as path:
             return self._step({**given, "source": path}, "start")
 

@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._files.verified import sum_of
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.refusal import Refusal
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.transfer import handed_over
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.transfer import handed_over, sweep
 
 
 class ActionModule(ActionBase):
@@ -21,6 +21,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = self._arguments()
+        if not self._task.check_mode:
+            sweep(self)
         found: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         wheel = arguments.get("wheel")
         if found.get("failed") or found.get("present") or not wheel or self._task.check_mode:

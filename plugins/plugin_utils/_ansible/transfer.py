@@ -44,7 +44,6 @@ def handed_over(action: Any, file: Path, name: str) -> Iterator[str]:
 
     :param action: the action plugin. name: what the copy is called.
     """
-    sweep(action)
     # A task runs in a process of its own, which the run has started.
     folder = f"{_ours()}-{os.getppid()}-{secrets.token_hex(16)}"
     target = f"{folder}/{name}"
