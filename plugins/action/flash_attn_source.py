@@ -37,14 +37,18 @@ class ActionModule(DecisionAction):
         offer = flash_attn.wheel(environment, arguments["version"]) if arguments["prebuilt"] else {}
         digits = self._sum(offer, arguments) if offer else ""
         wheel = self._fetched(offer, digits, arguments) if digits else {}
-        build = {}
-        if not wheel:
-            build = flash_attn.build(
-                environment["packages"].get("torch", ""),
-                arguments["architectures"] or self._capabilities(),
-                arguments["version"],
+        if wheel:
+            return {"wheel": wheel, "build": {}}
+        torch = environment["packages"].get("torch", "")
+        build = flash_attn.build(torch, arguments["architectures"] or self._capabilities(), arguments["version"])
+        if not build or not build["architectures"]:
+            lacks = "no GPU tells what to compile for; set training_libs_architectures"
+            raise ValueError(
+                f"flash-attn has no finished wheel that could be verified for torch {torch} with Python "
+                f"{environment['python']}, and none can be built: "
+                f"{lacks if build else 'no release is known for this torch'}."
             )
-        return {"wheel": wheel, "build": build}
+        return {"wheel": {}, "build": build}
 
     @staticmethod
     def _sum(offer: dict[str, str], arguments: dict[str, Any]) -> str:

@@ -13,8 +13,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.li
     decide,
 )
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.accelerators import computing
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.data import rows
-from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.gpus import completed
 
 
 class ActionModule(DecisionAction):
@@ -25,25 +23,15 @@ class ActionModule(DecisionAction):
         request = LibrariesRequest(
             **{**arguments, "constraints": [self._text(name) for name in arguments["constraints"]]}
         )
-        host = str(self._task_vars["inventory_hostname"])
-        found = decide(request, self.module("environment_info", prefix=prefix, gather=["packages"]), host)
-        facts: dict[str, Any] = {}
+        found = decide(request, self.module("environment_info", prefix=prefix, gather=["packages"]), self.host)
         if found["due"] and found["flash_attn"]:
             environment = self.module("environment_info", prefix=prefix, gather=["torch"])
-            report = self._gpus()
-            facts = {"ansible_facts": {"fromzero_gpus": report}}
-            found = decide(request, environment, host, list(computing(report, request.accelerator)))
+            gpus = list(computing(self.facts_with_gpus()["fromzero_gpus"], request.accelerator))
+            found = decide(request, environment, self.host, gpus)
         if found["due"] and found["problems"] and not self._task.check_mode:
             raise LibrariesError(" ".join(found["problems"]))
-        return {**found, **facts}
+        return found
 
     def _text(self, name: str) -> str:
         path = Path(self._find_needle("files", name))
         return path.read_text(encoding="utf-8")
-
-    def _gpus(self) -> dict[str, Any]:
-        known: dict[str, Any] = self._task_vars.get("ansible_facts", {}).get("fromzero_gpus", {})
-        if known:
-            return known
-        report: dict[str, Any] = self.module("gpu_info")["ansible_facts"]["fromzero_gpus"]
-        return completed(report, rows("gpus"), rows("drivers"))

@@ -12,7 +12,7 @@ short_description: Where flash-attn comes from for an environment, the project's
 description:
   - Looks for the wheel that the project offers for the torch, its CUDA, its ABI and the Python of an environment, and
     fetches it to the control node. It is taken only where somebody says its sha256 sum, and that sum is right.
-  - Where there is none, it says what a build is made of.
+  - Where there is none, it says what a build is made of. Fails with a sentence where none can be built.
   - Runs on the control node alone. Run it once for all nodes.
 options:
   environment:
@@ -74,7 +74,7 @@ wheel:
   type: dict
 build:
   description: What a build is made of, C(release), C(architectures) and C(memory) in GiB of a compiler. Empty where
-    nothing is to be built, or no release is known for the torch.
+    nothing is to be built.
   returned: success
   type: dict
   sample: {"release": "2.8.3", "architectures": ["80"], "memory": 9.0}

@@ -81,3 +81,22 @@ def test_a_wheel_with_another_sum_is_refused(source: Callable[..., dict[str, Any
 def test_check_mode_fetches_no_wheel(source: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     source(WHEEL, check=True, checksums={FILE: SUM})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        (
+            {"packages": {"torch": "2.8.0+cu128"}, "gpus": []},
+            "no GPU tells what to compile for; set training_libs_arch",
+        ),
+        ({"packages": {"torch": "1.0.0"}}, "no release is known for this torch"),
+    ],
+)
+def test_what_can_be_neither_fetched_nor_built_is_refused(
+    source: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, environment: dict[str, Any], reason: str
+) -> None:
+    if "gpus" in environment:
+        monkeypatch.setitem(GPUS["ansible_facts"]["fromzero_gpus"], "gpus", environment.pop("gpus"))
+    with pytest.raises(Refusal, match=f"none can be built: {reason}"):
+        source({}, environment={**ENVIRONMENT, **environment})
