@@ -24,8 +24,10 @@ class Node:
     """Lacks the wheel until it is handed over."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.swept: list[Any] = []
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
         monkeypatch.setattr(wheel_delivery, "handed_over", self.handed_over)
+        monkeypatch.setattr(wheel_delivery, "sweep", self.swept.append)
         self.asked: list[dict[str, Any]] = []
         self.handed: list[Path] = []
 
@@ -72,6 +74,7 @@ def test_a_file_of_the_user_is_known_by_its_sum_and_does_not_come_from_the_depot
 
 def test_nothing_is_handed_over_in_check_mode_or_without_a_wheel(node: Node) -> None:
     node.run(check_mode=True, wheel=BUILT)
+    assert node.swept == []
     node.run(wheel={})
     assert node.handed == []
 
