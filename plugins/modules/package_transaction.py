@@ -104,9 +104,9 @@ options:
     default: auto
   repair:
     description:
-      - Bring to its end what was interrupted, as by a loss of power, where that keeps the package manager from working:
-        by C(dpkg --configure -a), or C(rpm --rebuilddb). Otherwise it is named and the task fails. Packages that the
-        transaction removes or installs need no repair of their own.
+      - Bring to its end what was interrupted, as by a loss of power, where that keeps the package manager from working.
+        C(dpkg --configure -a) or C(rpm --rebuilddb) does it. Otherwise it is named and the task fails. Packages that
+        the transaction removes or installs need no repair of their own.
     type: bool
     default: true
   advice:
