@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -60,12 +61,21 @@ def write(path: Path, content: str | bytes, mode: int | None = None) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            if before and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                os.chown(draft, before.st_uid, before.st_gid)
+            if before:
+                _give(draft, before)
             draft.chmod(mode if mode is not None else stat.S_IMODE(before.st_mode) if before else 0o644)
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def _give(draft: Path, before: os.stat_result) -> None:
+    """Give a draft the owner of the file that it replaces, and its group where that may be."""
+    if before.st_uid != os.geteuid():
+        os.chown(draft, before.st_uid, before.st_gid)
+    elif before.st_gid != os.getegid():
+        with contextlib.suppress(PermissionError):
+            os.chown(draft, -1, before.st_gid)
 
 
 def keep_copy(path: Path) -> Path:

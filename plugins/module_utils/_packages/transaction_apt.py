@@ -270,19 +270,29 @@ def parse_failures(output: str) -> dict[str, bool]:
 
 
 def parse_policy(text: str) -> dict[str, list[str]]:
-    """The versions of each package that its repositories offer: the candidate, then the others from the newest on."""
+    """The versions of each package that can be had: the candidate, then the others from the newest on.
+
+    What only dpkg knows can be had where it is installed. Of a package that was removed, dpkg still knows the version.
+    """
     offered: dict[str, list[str]] = {}
-    versions: list[str] = []
+    candidate = version = name = ""
     for line in text.splitlines():
         words = line.split()
         if line and not line.startswith(" "):
-            versions = offered.setdefault(line.rstrip(":"), [])
-        elif words[:1] == ["Candidate:"] and words[1] != "(none)":
-            versions.append(words[1])
+            name, candidate, version = line.rstrip(":"), "", ""
+            offered[name] = []
+        elif words[:1] == ["Candidate:"]:
+            candidate = words[1]
         # A version of the table stands alone before its priority, and what is installed has three stars before it.
         elif re.match(r"^ (\*\*\*|   ) \S+ -?\d+$", line):
-            versions.append(words[-2])
-    return {name: list(dict.fromkeys(found)) for name, found in offered.items()}
+            version = words[-2]
+            if line.startswith(" ***"):
+                offered[name].append(version)
+        elif version and version not in offered[name] and words[-1:] != ["/var/lib/dpkg/status"]:
+            offered[name].append(version)
+        if candidate in offered.get(name, ())[1:]:
+            offered[name].insert(0, offered[name].pop(offered[name].index(candidate)))
+    return offered
 
 
 def parse_changes(text: str) -> dict[str, tuple[str, str]]:

@@ -115,7 +115,7 @@ def cluster(tmp_path, environment):
     variables = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(home), "PWD": str(job)}
     variables.pop("XDG_STATE_HOME", None)
     # As in a terminal: tests that are run by nohup would leave ds-launch without SIGHUP.
-    command = ["env", "--default-signal=HUP", sys.executable, "-I", str(PROGRAM), str(tmp_path / "settings.json")]
+    command = ["env", "--default-signal=HUP,INT", sys.executable, "-I", str(PROGRAM), str(tmp_path / "settings.json")]
 
     class Cluster:
         folder, path = job, tmp_path

@@ -54,6 +54,25 @@ def test_what_cannot_be_finished_leaves_the_old_file_and_no_draft(
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
 
 
+def test_a_group_that_may_not_be_given_is_no_failure_and_another_owner_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "env"
+    path.write_text("old")
+
+    def denied(*_arguments: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", denied)
+    monkeypatch.setattr(os, "getegid", lambda: path.stat().st_gid + 1)
+    atomic.write(path, "new")
+    assert path.read_text() == "new"
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(PermissionError):
+        atomic.write(path, "newer")
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("new", [path])
+
+
 def test_bytes_that_are_no_text_survive(tmp_path: Path) -> None:
     path = tmp_path / "notes"
     path.write_bytes(b"caf\xe9\n")

@@ -99,6 +99,26 @@ def test_the_candidate_comes_before_newer_versions() -> None:
     }
 
 
+REMOVED = """\
+pdsh:
+  Installed: (none)
+  Candidate: 2.34-3
+  Version table:
+     2.34-3 -1
+        100 /var/lib/dpkg/status
+own:
+  Installed: 1.0
+  Candidate: 1.0
+  Version table:
+ *** 1.0 100
+        100 /var/lib/dpkg/status
+"""
+
+
+def test_a_version_that_only_dpkg_remembers_cannot_be_had_and_one_that_is_installed_can() -> None:
+    assert parse_policy(REMOVED) == {"pdsh": [], "own": ["1.0"]}
+
+
 def test_a_simulation_tells_what_changes() -> None:
     assert parse_changes(SIMULATION) == {
         "libnvidia-compute-450": ("450.80-1", ""),
