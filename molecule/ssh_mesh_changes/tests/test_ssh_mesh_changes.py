@@ -311,7 +311,7 @@ def test_rotation_of_a_part_of_the_nodes_waits_for_the_rest(mesh: Mesh) -> None:
     before = mesh.keys()
     done = mesh.play("--limit", "node1", "-e", "ssh_mesh_rotate=true")
     assert done.returncode == 0, done.stdout
-    assert "The new keys of node1 wait until node2, node3 can accept them" in said(done)
+    assert "The new keys of node1 wait until node2 and node3 can accept them" in said(done)
     assert mesh.keys() == before
     assert mesh.unreached() == []
     assert mesh.play().returncode == 0

@@ -53,11 +53,14 @@ print("rank", rank, sys.argv[2:], os.environ.get("FROM_FILE"), flush=True)
 if mode == "fail" and rank == 3:
     time.sleep(0.3)
     sys.exit("no more data")
+ready = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ready")
 if mode == "follow" and rank != 2:
-    time.sleep(0.2)
+    while not os.path.exists(ready):
+        time.sleep(0.01)
     sys.exit("RuntimeError: Connection closed by peer")
 if mode == "follow":
-    time.sleep(0.4)
+    open(ready, "w").close()
+    time.sleep(0.2)
     sys.exit("the real reason")
 if mode == "killed" and rank == 1:
     os.kill(os.getpid(), signal.SIGKILL)
