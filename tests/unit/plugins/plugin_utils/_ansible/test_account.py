@@ -16,6 +16,7 @@ class Become:
 
     def __init__(self) -> None:
         self.options = {"become_user": "root"}
+        self.success, self.prompt = "BECOME-SUCCESS-of-root", "[sudo of root]"
 
     def get_option(self, name: str) -> str:
         return self.options[name]
@@ -47,6 +48,12 @@ def test_an_action_is_another_user_for_a_while_and_shares_no_folder_with_it() ->
         "/tmp/of-root",
         ["/tmp/of-trainer"],
     )
+
+
+def test_a_command_that_become_does_not_wrap_waits_for_no_word_of_the_one_before() -> None:
+    become = Become()
+    with as_user(Action(become), "trainer"):
+        assert (become.success, become.prompt) == ("", "")
 
 
 def test_the_account_is_restored_after_a_failure() -> None:
