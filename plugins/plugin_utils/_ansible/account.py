@@ -23,8 +23,8 @@ def as_user(action: Any, user: str) -> Iterator[None]:
         return
     before, folder = become.get_option("become_user"), shell.tmpdir
     become.set_option("become_user", user)
-    # A command of the account that Ansible connects as is not wrapped by become. The connection would wait for the word of
-    # success of the command before it.
+    # A command of the account that Ansible connects as is not wrapped by become. The connection would wait for what the
+    # command before it was to print.
     become.success = become.prompt = ""
     # Without pipelining the files of a module lie in a folder that only one account can read.
     shell.tmpdir = None
