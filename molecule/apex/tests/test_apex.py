@@ -43,7 +43,8 @@ def play(variables, *options):
 
 
 def sentence(run):
-    return " ".join((run.stdout + run.stderr).split())
+    """The output in one line, since YAML folds long messages, with its quotes as they were."""
+    return " ".join((run.stdout + run.stderr).split()).replace("''", "'")
 
 
 def succeeds(run):

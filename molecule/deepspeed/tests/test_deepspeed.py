@@ -40,8 +40,8 @@ def play(variables, *options):
 
 
 def sentence(run):
-    """The output in one line, since YAML folds long messages."""
-    return " ".join((run.stdout + run.stderr).split())
+    """The output in one line, since YAML folds long messages and doubles quotes."""
+    return " ".join((run.stdout + run.stderr).split()).replace("''", "'")
 
 
 def test_ds_report_names_the_wished_version(report, wished_version):

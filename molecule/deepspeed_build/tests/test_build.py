@@ -50,8 +50,8 @@ def play(variables, *options):
 
 
 def sentence(run):
-    """The output in one line, since YAML folds long messages."""
-    return " ".join((run.stdout + run.stderr).split())
+    """The output in one line, since YAML folds long messages and doubles quotes."""
+    return " ".join((run.stdout + run.stderr).split()).replace("''", "'")
 
 
 def succeeds(run):

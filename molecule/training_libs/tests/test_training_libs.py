@@ -51,8 +51,8 @@ def play(variables, *options):
 
 
 def sentence(run):
-    """The output in one line and without colours, since YAML folds long messages."""
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr).split())
+    """The output in one line and without colours, since YAML folds long messages and doubles quotes."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr).split()).replace("''", "'")
 
 
 def recaps(run):

@@ -59,7 +59,8 @@ def delivery(wheel, **more):
 
 
 def sentence(run):
-    return " ".join((run.stdout + run.stderr).split())
+    """The output in one line, since YAML folds long messages, with its quotes as they were."""
+    return " ".join((run.stdout + run.stderr).split()).replace("''", "'")
 
 
 def succeeds(run):
