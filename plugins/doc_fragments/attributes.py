@@ -16,3 +16,13 @@ attributes:
     description: Reads only, so there is no difference to show.
     support: none
 """
+
+    DECIDES = r"""
+attributes:
+  check_mode:
+    description: Changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: It changes nothing, so there is no difference to show.
+    support: none
+"""

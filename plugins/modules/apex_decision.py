@@ -16,7 +16,7 @@ description:
     ref wants, by C(data/apex.yml).
   - Fails with a sentence for each reason for which apex cannot be built for this torch. In check mode only what is
     wrong in O(contrib) counts, since the roles before may have installed nothing.
-  - Warns of another package by the name of apex, and of a ref that is made for another torch.
+  - Warns of another package named apex, and of a ref for a different torch.
 options:
   prefix:
     description: Folder of the environment, the one that has C(bin/python) in it.
@@ -57,13 +57,8 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.decides
 """
 
 EXAMPLES = r"""

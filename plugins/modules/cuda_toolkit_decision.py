@@ -123,13 +123,8 @@ options:
     description: Whether all was installed already, so that a toolkit that is not whole is a failure.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.decides
 """
 
 EXAMPLES = r"""

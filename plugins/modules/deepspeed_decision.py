@@ -80,13 +80,8 @@ options:
     type: str
     choices: [auto, always, never]
     default: auto
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.decides
 """
 
 EXAMPLES = r"""

@@ -12,7 +12,7 @@ short_description: Where flash-attn comes from for an environment, the project's
 description:
   - Looks for the wheel that the project offers for the torch, its CUDA, its ABI and the Python of an environment, and
     fetches it to the control node. It is taken only where somebody says its sha256 sum, and that sum is right.
-  - Where there is none, it says what a build is made of. Fails with a sentence where none can be built.
+  - Where there is none, it returns the inputs of a build. Fails with a sentence where none can be built.
   - Runs on the control node alone. Run it once for all nodes.
 options:
   environment:
@@ -73,7 +73,7 @@ wheel:
   returned: success
   type: dict
 build:
-  description: What a build is made of, C(release), C(architectures) and C(memory) in GiB of a compiler. Empty where
+  description: The inputs of a build, C(release), C(architectures) and C(memory) in GiB of a compiler. Empty where
     nothing is to be built.
   returned: success
   type: dict

@@ -92,13 +92,8 @@ options:
     description: The fingerprint of the key. V(auto) is that of NVIDIA where there is no O(keyring_checksum).
     type: str
     default: auto
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.decides
 """
 
 EXAMPLES = r"""

@@ -24,13 +24,8 @@ options:
     description: How many GPUs there were before the change.
     type: int
     required: true
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.decides
 """
 
 EXAMPLES = r"""

@@ -44,13 +44,8 @@ options:
     description: Whether paths in O(wheels) are paths on the node. If not, they are copied below the environment before.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.decides
 """
 
 EXAMPLES = r"""

@@ -37,13 +37,8 @@ options:
     description: The packages of the environment before.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - fromzero.deepspeed.attributes.decides
 """
 
 EXAMPLES = r"""

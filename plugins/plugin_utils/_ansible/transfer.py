@@ -3,7 +3,7 @@
 """Files between the control node and an account of a node that is not the one which Ansible connects as.
 
 Ansible cannot hand its temporary files from one account without root's rights to another. A folder that nobody can
-list, by a name that nobody can guess, needs no rights: whoever is told the path can read the file. Its name says which
+list, by a name that nobody can guess, needs no rights: whoever knows the path can read the file. Its name says which
 run of which control node made it, so that the next run there removes what one that was killed has left.
 """
 

@@ -207,13 +207,13 @@ def _problems(ref: str, environment: Mapping[str, Any]) -> list[str]:
 
 
 def _era(ref: str, torch: str) -> list[str]:
-    """A sentence where a ref is made for another torch, which may compile or not."""
+    """A sentence where a ref is for a different torch, which may compile or not."""
     fitting = apex_for(torch) if torch else None
     if ref not in apexes() or not fitting or of_its_time(ref, torch):
         return []
     lost = ", and has no apex.amp any more" if apexes()[fitting]["amp"] and not apexes()[ref]["amp"] else ""
     return [
-        f"apex {ref} is made for another torch than {torch}, which goes with apex {fitting}{lost}; it is built anyway. "
+        f"apex {ref} is for a different torch than {torch}, which goes with apex {fitting}{lost}; it is built anyway. "
         "Where it does not compile, leave apex_ref out."
     ]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.environment import RECORDS
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment import build_packages
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.deepspeed_ops import Circumstances, choose
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._environment.deepspeed_switches import (
@@ -62,7 +63,7 @@ def copied(request: DeepSpeedRequest) -> str:
 def package(request: DeepSpeedRequest) -> str:
     """What is installed where nothing is built."""
     if copied(request):
-        return f"{request.prefix}/.fromzero/wheels/{request.wheel.rpartition('/')[2]}"
+        return f"{request.prefix}/{RECORDS}/wheels/{request.wheel.rpartition('/')[2]}"
     return request.wheel or f"deepspeed=={request.version}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.environment import RECORDS
 from ansible_collections.fromzero.deepspeed.plugins.module_utils._python.requirements import (
     Requirement,
     RequirementError,
@@ -21,8 +22,6 @@ from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._knowledge.vers
 COMPANIONS = ("torchvision", "torchaudio")
 # What the variables of the companions may say instead of a version.
 AUTO, NONE = "auto", "none"
-# The folder of an environment that holds what was proved there.
-NOTES = ".fromzero"
 _BUILD = re.compile(r"^(cpu|xpu|cu\d{2,3}|rocm\d+(\.\d+)*)?$")
 
 
@@ -64,7 +63,7 @@ def decide(request: TorchRequest, environment: Mapping[str, Any]) -> dict[str, A
     :param environment: what the module environment_info returned.
     :raises TorchRequestError: the request cannot be met, whatever is installed.
     """
-    folder = f"{request.prefix}/{NOTES}/wheels"
+    folder = f"{request.prefix}/{RECORDS}/wheels"
     copied = [] if request.wheels_on_node else [wheel for wheel in request.wheels if "://" not in wheel]
     wheels = [f"{folder}/{wheel.rpartition('/')[2]}" if wheel in copied else wheel for wheel in request.wheels]
     version, tag = spelled(request.version)

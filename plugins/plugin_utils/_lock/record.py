@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ansible_collections.fromzero.deepspeed.plugins.module_utils._files import atomic
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._lock.owner import LEASE, Owner, read_owner
 
 LOCK = "lock.json"
@@ -37,9 +38,7 @@ def take(folder: Path, run: Owner) -> Owner:
 
 def write(folder: Path, run: Owner) -> None:
     """Write down who has the lock, whole or not at all."""
-    draft = folder / f".{LOCK}.{run.token}"
-    draft.write_text(run.text() + "\n", encoding="utf-8")
-    draft.replace(folder / LOCK)
+    atomic.write(folder / LOCK, run.text() + "\n")
 
 
 def renew(folder: Path, run: Owner) -> None:

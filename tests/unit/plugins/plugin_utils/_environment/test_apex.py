@@ -178,12 +178,12 @@ ERAS = [
     (
         "25.09",
         "2.0.1+cu117",
-        "is made for another torch than 2.0.1, which goes with apex 23.05, and has no apex.amp",
+        "is for a different torch than 2.0.1, which goes with apex 23.05, and has no apex.amp",
     ),
     (
         "23.05",
         "2.1.1+cu118",
-        "is made for another torch than 2.1.1, which goes with apex 23.08; it is built anyway.",
+        "is for a different torch than 2.1.1, which goes with apex 23.08; it is built anyway.",
     ),
     ("25.09", "2.9.1+cu128", ""),
     ("25.09", "1.7.1+cu110", ""),
