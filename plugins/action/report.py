@@ -7,15 +7,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.decision import documented_spec
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.hostvars import plain
 from ansible_collections.fromzero.deepspeed.plugins.plugin_utils._ansible.refusal import refuse
-
-_SPEC = {
-    "lines": {"type": "list", "elements": "str", "default": []},
-    "failure": {"type": "str", "default": ""},
-    "reasons": {"type": "list", "elements": "str"},
-    "at_end": {"type": "bool", "default": False},
-}
 
 
 class ActionModule(ActionBase):
@@ -23,7 +17,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _checked, arguments = self.validate_argument_spec(argument_spec=_SPEC)
+        _checked, arguments = self.validate_argument_spec(argument_spec=documented_spec("report"))
         lines = plain(arguments["lines"])
         if arguments["at_end"]:
             result["at_end"] = lines
